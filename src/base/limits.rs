@@ -1,0 +1,103 @@
+//! The one table of limits (invariant B1): each has a name, a unit, a default, and the error that
+//! whoever runs into it gets. `docs/limits.md` is made from it, the configuration's `[limits]`
+//! sets it, and nothing else in the code invents a bound on what comes from outside.
+
+/// One row of the table, for documentation and for the configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    /// The key in the configuration's `[limits]`.
+    pub name: &'static str,
+    /// What is counted: bytes, seconds, elements, …
+    pub unit: &'static str,
+    /// The value where the configuration says nothing.
+    pub default: u64,
+    /// What the one who exceeds it is answered.
+    pub error: &'static str,
+    /// What the limit protects.
+    pub meaning: &'static str,
+}
+
+macro_rules! limits {
+    ($($name:ident, $unit:literal, $default:expr, $error:literal, $meaning:literal;)*) => {
+        /// The limits in force. See [`LIMITS`] for the same as a table.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct Limits {
+            $(#[doc = $meaning] #[doc = concat!("\n\nUnit: ", $unit, ". Exceeding it: ", $error, ".")] pub $name: u64,)*
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($name: $default,)* }
+            }
+        }
+
+        impl Limits {
+            /// Sets the limit called `name`. `false` if there is none of that name.
+            pub fn set(&mut self, name: &str, value: u64) -> bool {
+                match name {
+                    $(stringify!($name) => self.$name = value,)*
+                    _ => return false,
+                }
+                true
+            }
+
+            /// The value of the limit called `name`.
+            pub fn get(&self, name: &str) -> Option<u64> {
+                match name {
+                    $(stringify!($name) => Some(self.$name),)*
+                    _ => None,
+                }
+            }
+        }
+
+        /// Every limit, in the order in which they are documented.
+        pub const LIMITS: &[Limit] = &[
+            $(Limit { name: stringify!($name), unit: $unit, default: $default, error: $error, meaning: $meaning },)*
+        ];
+    };
+}
+
+limits! {
+    // HTTP
+    body_bytes_max, "bytes", 20 * 1024 * 1024, "413", "The largest request body of any kind but a file's PUT.";
+    file_bytes_max, "bytes", 100 * 1024 * 1024, "413", "The largest resource below /dav/files.";
+    header_bytes_max, "bytes", 64 * 1024, "431", "All header fields of a request together.";
+    connections_max, "connections", 20_000, "the connection waits", "Connections held open at once.";
+    header_seconds_max, "seconds", 30, "the connection is closed", "Time to send the whole head of a request.";
+    body_seconds_max, "seconds", 120, "408", "Time to send the whole body of a request.";
+    idle_seconds_max, "seconds", 300, "the connection is closed", "Time a connection may be kept open without a request.";
+    handler_seconds_max, "seconds", 120, "503", "Time for computing one answer.";
+    // XML
+    xml_depth_max, "levels", 64, "400", "Nesting of elements in a request body.";
+    xml_elements_max, "elements", 100_000, "400", "Elements in a request body (a multiget of 90,000 members fits).";
+    // Calendar objects
+    resource_bytes_max, "bytes", 10 * 1024 * 1024, "403 CALDAV:max-resource-size", "The largest calendar object resource (RFC 4791 §5.2.5).";
+    line_bytes_max, "bytes", 8 * 1024 * 1024, "403 CALDAV:valid-calendar-data", "The longest unfolded content line.";
+    component_depth_max, "levels", 8, "403 CALDAV:valid-calendar-data", "Nesting of components in a calendar object.";
+    components_max, "components", 20_000, "403 CALDAV:valid-calendar-data", "Components in one calendar object (overrides and alarms).";
+    instances_max, "occurrences", 1_000_000, "403 CALDAV:max-instances", "Occurrences of one object that a stored rule with an end may have (RFC 4791 §5.2.8).";
+    attendees_max, "attendees", 5_000, "403 CALDAV:max-attendees-per-instance", "Attendees of one component (RFC 4791 §5.2.9).";
+    // Queries
+    expand_instances_max, "occurrences", 100_000, "403 DAV:number-of-matches-within-limits", "Occurrences that one request may make us write out.";
+    recurrence_steps_max, "steps", 10_000_000, "403 DAV:number-of-matches-within-limits", "Work of the expander for one request: candidate dates looked at.";
+    sync_page_max, "members", 10_000, "507 DAV:number-of-matches-within-limits and a token to go on", "Members in one sync-collection answer.";
+    multiget_hrefs_max, "hrefs", 100_000, "403 DAV:number-of-matches-within-limits", "Hrefs in one calendar-multiget.";
+    query_window_days_max, "days", 3_660, "403 CALDAV:max-date-time", "The longest window that free-busy and expand compute.";
+    search_results_max, "principals", 500, "403 DAV:number-of-matches-within-limits", "Results of a principal search.";
+    // Collections and properties
+    collections_max, "collections", 1_000, "507 DAV:quota-not-exceeded", "Collections in one home, or below one user's files.";
+    objects_max, "objects", 1_000_000, "507 DAV:quota-not-exceeded", "Objects in one collection.";
+    quota_bytes_max, "bytes", 10 * 1024 * 1024 * 1024, "507 DAV:quota-not-exceeded", "Stored bytes of one user (RFC 4331).";
+    property_bytes_max, "bytes", 256 * 1024, "507", "One dead property.";
+    properties_max, "properties", 200, "507", "Dead properties of one resource.";
+    aces_max, "entries", 500, "403 DAV:limited-number-of-aces", "Entries in one access control list.";
+    name_bytes_max, "bytes", 255, "403", "One segment of a path, decoded.";
+    path_depth_max, "segments", 64, "403", "Depth of a path below /dav/files.";
+    locks_max, "locks", 1_000, "507", "Locks that one user holds.";
+    lock_seconds_max, "seconds", 86_400, "the timeout granted is shorter", "The longest lock timeout granted.";
+    // Kept for later
+    tombstones_max, "deleted members", 50_000, "403 DAV:valid-sync-token for older tokens", "Deletions that a collection's change log remembers.";
+    // Logins
+    login_failures_max, "failures", 10, "429 with Retry-After", "Wrong passwords for an account, or from an address, before answers are delayed.";
+    login_seconds_max, "seconds", 900, "429 with Retry-After", "The longest pause after wrong passwords.";
+}

@@ -1,0 +1,4 @@
+//! Placeholder.
+pub fn main() -> std::process::ExitCode {
+    todo!()
+}
