@@ -1,1 +1,45 @@
-//! Placeholder.
+//! Layer 6: HTTP ↔ WebDAV and CalDAV. A file per method, per report and per property group; this one only says which
+//! method goes where. Nothing here touches the store: use-cases in `service` do.
+
+mod error;
+mod request;
+
+pub use error::{Failure, privilege_name, write_condition};
+pub use request::{Body, Request, Response, body_of, empty_body};
+
+use crate::service::Context;
+
+/// The methods that are understood anywhere, in the order in which OPTIONS lists them.
+pub const METHODS: &[&str] = &[
+    "OPTIONS",
+    "GET",
+    "HEAD",
+    "PUT",
+    "POST",
+    "DELETE",
+    "COPY",
+    "MOVE",
+    "MKCOL",
+    "MKCALENDAR",
+    "PROPFIND",
+    "PROPPATCH",
+    "LOCK",
+    "UNLOCK",
+    "REPORT",
+    "ACL",
+];
+
+/// Answers a request. Failures become answers here; only a panic gets past.
+pub async fn handle(context: &std::sync::Arc<Context>, request: Request) -> Response {
+    match route(context, request).await {
+        Ok(response) => response,
+        Err(failure) => failure.into_response(),
+    }
+}
+
+async fn route(context: &std::sync::Arc<Context>, request: Request) -> Result<Response, Failure> {
+    let _ = context;
+    match request.method.as_str() {
+        _ => Err(Failure::method_not_implemented(request.method.as_str())),
+    }
+}

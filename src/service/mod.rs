@@ -1,1 +1,42 @@
-//! Placeholder.
+//! Layer 5: the use-cases. Each takes a [`Context`] and the [`Actor`](crate::access::Actor) on whose authority it
+//! acts, decides access in one place ([`tree`]), computes with the pure layers and writes one batch.
+//! No HTTP and no XML here.
+
+mod error;
+pub mod tree;
+
+pub use error::Error;
+
+use std::sync::Arc;
+
+use crate::base::{Clock, Limits, SystemClock};
+use crate::store::Store;
+
+/// What every use-case works with. One for a server; shared by all requests.
+pub struct Context {
+    /// The data.
+    pub store: Store,
+    /// The limits in force.
+    pub limits: Limits,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Whether users may look up each other.
+    pub directory: Directory,
+}
+
+/// Whether a user can find another who has granted nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Directory {
+    /// Who has granted nothing cannot be found, and looks as if not there.
+    #[default]
+    Closed,
+    /// Every logged-in user may look up every other by name and address (never their calendars).
+    Open,
+}
+
+impl Context {
+    /// A context over `store` with the machine's clock.
+    pub fn new(store: Store, limits: Limits) -> Self {
+        Self { store, limits, clock: Arc::new(SystemClock), directory: Directory::default() }
+    }
+}

@@ -1,0 +1,195 @@
+//! From a use-case's error to an answer: the status, and the precondition's element where an RFC names one, alone in
+//! DAV:error (RFC 4918 §16).
+
+use http::StatusCode;
+use http::header::{ALLOW, CONTENT_TYPE};
+
+use super::{METHODS, Response, body_of};
+use crate::model::{Precondition, Privilege};
+use crate::service::Error;
+use crate::store::StoreError;
+use crate::xml::{Writer, ns};
+
+/// An answer that is an error.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The status.
+    pub status: StatusCode,
+    /// The condition that is broken, if an RFC has a name for it.
+    pub condition: Option<Precondition>,
+    /// What to say to a person.
+    pub message: String,
+}
+
+impl Failure {
+    /// An error with a status and a text.
+    pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, condition: None, message: message.into() }
+    }
+
+    /// 501 for a method that means nothing to us.
+    pub fn method_not_implemented(method: &str) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, format!("the method {method} is not known here"))
+    }
+
+    /// The answer. With a condition the body is DAV:error and nothing else; else a line of text.
+    pub fn into_response(self) -> Response {
+        let (media_type, body) = match &self.condition {
+            Some(condition) => ("application/xml; charset=utf-8", error_document(condition)),
+            None => ("text/plain; charset=utf-8", format!("{}\n", self.message).into_bytes()),
+        };
+        let mut response = http::Response::new(body_of(body));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, http::HeaderValue::from_static(media_type));
+        if self.status == StatusCode::METHOD_NOT_ALLOWED
+            && let Ok(allow) = METHODS.join(", ").parse()
+        {
+            headers.insert(ALLOW, allow);
+        }
+        response
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        let status = match error {
+            Error::NotFound => StatusCode::NOT_FOUND,
+            Error::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Error::Forbidden(_) => StatusCode::FORBIDDEN,
+            Error::Precondition { condition, .. } => {
+                return Self { status: status_of(&condition), condition: Some(*condition), message };
+            }
+            Error::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Error::ParentMissing => StatusCode::CONFLICT,
+            Error::StateChanged => StatusCode::PRECONDITION_FAILED,
+            Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Error::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Error::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Error::Store(error) => return Self::of_store(&error),
+        };
+        Self::new(status, message)
+    }
+}
+
+impl Failure {
+    /// The store's troubles: logged here in full, told to the client without the machine's details.
+    fn of_store(error: &StoreError) -> Self {
+        tracing::error!(error = %error, "store.failed");
+        match error {
+            StoreError::Full(_) => Self {
+                status: StatusCode::INSUFFICIENT_STORAGE,
+                condition: Some(Precondition::SufficientDiskSpace),
+                message: "the server's disk is full; nothing was changed".into(),
+            },
+            _ => Self::new(StatusCode::SERVICE_UNAVAILABLE, "the storage is not available; nothing was changed"),
+        }
+    }
+}
+
+/// The status that goes with a condition, by the RFC that names it.
+fn status_of(condition: &Precondition) -> StatusCode {
+    use Precondition as P;
+    match condition {
+        P::LockTokenSubmitted(_) | P::NoConflictingLock(_) => StatusCode::LOCKED,
+        P::LockTokenMatchesRequestUri | P::SyncTraversalSupported => StatusCode::CONFLICT,
+        P::QuotaNotExceeded | P::SufficientDiskSpace => StatusCode::INSUFFICIENT_STORAGE,
+        P::ResourceMustBeNull => StatusCode::METHOD_NOT_ALLOWED,
+        _ => StatusCode::FORBIDDEN,
+    }
+}
+
+/// The body: DAV:error with the one element.
+fn error_document(condition: &Precondition) -> Vec<u8> {
+    let mut writer = Writer::document(ns::DAV, "error");
+    write_condition(&mut writer, condition);
+    writer.finish()
+}
+
+/// Writes the condition's element, as it stands in DAV:error, also inside of a multistatus.
+pub fn write_condition(writer: &mut Writer, condition: &Precondition) {
+    use Precondition as P;
+    let (namespace, local) = name_of(condition);
+    writer.open(namespace, local);
+    match condition {
+        P::NoUidConflict(path) | P::LockTokenSubmitted(path) | P::NoConflictingLock(path) => {
+            writer.element(ns::DAV, "href", &path.href());
+        }
+        P::NeedPrivileges(missing) => {
+            for (path, privilege) in missing {
+                writer.open(ns::DAV, "resource").element(ns::DAV, "href", &path.href());
+                let (namespace, local) = privilege_name(*privilege);
+                writer.open(ns::DAV, "privilege").empty(namespace, local).close().close();
+            }
+        }
+        _ => {}
+    }
+    writer.close();
+}
+
+/// The element's name of a condition.
+fn name_of(condition: &Precondition) -> (&'static str, &'static str) {
+    use Precondition as P;
+    match condition {
+        P::SupportedCalendarData => (ns::CALDAV, "supported-calendar-data"),
+        P::ValidCalendarData | P::ValidTimezone => (ns::CALDAV, "valid-calendar-data"),
+        P::ValidCalendarObjectResource => (ns::CALDAV, "valid-calendar-object-resource"),
+        P::SupportedCalendarComponent => (ns::CALDAV, "supported-calendar-component"),
+        P::NoUidConflict(_) => (ns::CALDAV, "no-uid-conflict"),
+        P::CalendarCollectionLocationOk => (ns::CALDAV, "calendar-collection-location-ok"),
+        P::MaxResourceSize => (ns::CALDAV, "max-resource-size"),
+        P::MinDateTime => (ns::CALDAV, "min-date-time"),
+        P::MaxDateTime => (ns::CALDAV, "max-date-time"),
+        P::MaxInstances => (ns::CALDAV, "max-instances"),
+        P::MaxAttendeesPerInstance => (ns::CALDAV, "max-attendees-per-instance"),
+        P::InitializeCalendarCollection => (ns::CALDAV, "initialize-calendar-collection"),
+        P::ValidFilter => (ns::CALDAV, "valid-filter"),
+        P::SupportedFilter => (ns::CALDAV, "supported-filter"),
+        P::SupportedCollation => (ns::CALDAV, "supported-collation"),
+        P::ValidTimezoneId => (ns::CALDAV, "valid-timezone"),
+        P::ResourceMustBeNull => (ns::DAV, "resource-must-be-null"),
+        P::ValidResourcetype => (ns::DAV, "valid-resourcetype"),
+        P::CannotModifyProtectedProperty => (ns::DAV, "cannot-modify-protected-property"),
+        P::LockTokenSubmitted(_) => (ns::DAV, "lock-token-submitted"),
+        P::NoConflictingLock(_) => (ns::DAV, "no-conflicting-lock"),
+        P::LockTokenMatchesRequestUri => (ns::DAV, "lock-token-matches-request-uri"),
+        P::PropfindFiniteDepth => (ns::DAV, "propfind-finite-depth"),
+        P::NeedPrivileges(_) => (ns::DAV, "need-privileges"),
+        P::ValidSyncToken => (ns::DAV, "valid-sync-token"),
+        P::SyncTraversalSupported => (ns::DAV, "sync-traversal-supported"),
+        P::NumberOfMatchesWithinLimits => (ns::DAV, "number-of-matches-within-limits"),
+        P::SupportedReport => (ns::DAV, "supported-report"),
+        P::QuotaNotExceeded => (ns::DAV, "quota-not-exceeded"),
+        P::SufficientDiskSpace => (ns::DAV, "sufficient-disk-space"),
+        P::NoAceConflict => (ns::DAV, "no-ace-conflict"),
+        P::NoProtectedAceConflict => (ns::DAV, "no-protected-ace-conflict"),
+        P::NoInheritedAceConflict => (ns::DAV, "no-inherited-ace-conflict"),
+        P::LimitedNumberOfAces => (ns::DAV, "limited-number-of-aces"),
+        P::GrantOnly => (ns::DAV, "grant-only"),
+        P::NoInvert => (ns::DAV, "no-invert"),
+        P::NoAbstract => (ns::DAV, "no-abstract"),
+        P::NotSupportedPrivilege => (ns::DAV, "not-supported-privilege"),
+        P::MissingRequiredPrincipal => (ns::DAV, "missing-required-principal"),
+        P::RecognizedPrincipal => (ns::DAV, "recognized-principal"),
+        P::AllowedPrincipal => (ns::DAV, "allowed-principal"),
+    }
+}
+
+/// The element's name of a privilege (RFC 3744 §3, RFC 4791 §6.1.1).
+pub fn privilege_name(privilege: Privilege) -> (&'static str, &'static str) {
+    match privilege {
+        Privilege::All => (ns::DAV, "all"),
+        Privilege::Read => (ns::DAV, "read"),
+        Privilege::Write => (ns::DAV, "write"),
+        Privilege::WriteProperties => (ns::DAV, "write-properties"),
+        Privilege::WriteContent => (ns::DAV, "write-content"),
+        Privilege::Bind => (ns::DAV, "bind"),
+        Privilege::Unbind => (ns::DAV, "unbind"),
+        Privilege::Unlock => (ns::DAV, "unlock"),
+        Privilege::ReadAcl => (ns::DAV, "read-acl"),
+        Privilege::ReadCurrentUserPrivilegeSet => (ns::DAV, "read-current-user-privilege-set"),
+        Privilege::WriteAcl => (ns::DAV, "write-acl"),
+        Privilege::ReadFreeBusy => (ns::CALDAV, "read-free-busy"),
+    }
+}

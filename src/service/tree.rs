@@ -1,0 +1,234 @@
+//! From a path to the thing at it, as far as the actor may know of it (invariant A1).
+
+use super::{Context, Directory, Error};
+use crate::access::{Actor, decide};
+use crate::base::PrincipalId;
+use crate::model::{
+    Ace, Collection, CollectionKind, Object, Path, Principal, Privilege, Privileges, TrailingSlash, UserName,
+};
+
+/// What stands at a path.
+#[derive(Debug, Clone)]
+pub enum Resource {
+    /// One of the fixed collections: `/`, `/dav/`, `/dav/principals/`, `/dav/calendars/`, `/dav/files/`.
+    Fixed(Path),
+    /// A principal.
+    Principal(Box<Principal>),
+    /// A home, calendar or plain collection.
+    Collection(Node),
+    /// A calendar object or file.
+    Object(Node, Box<Object>),
+}
+
+/// A collection, and what the actor may do with it and its members.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Where it is.
+    pub path: Path,
+    /// The collection.
+    pub collection: Collection,
+    /// What the actor may do.
+    pub privileges: Privileges,
+    /// The grants that it inherits, each list with the path of the collection that it stands on.
+    pub inherited: Vec<(Path, Vec<Ace>)>,
+}
+
+impl Node {
+    fn root(path: Path, collection: Collection, actor: Actor) -> Self {
+        let privileges = decide(actor, collection.owner, [collection.acl.as_slice()]);
+        Self { path, collection, privileges, inherited: Vec::new() }
+    }
+
+    /// The node of a collection inside this one.
+    pub fn below(&self, collection: Collection, actor: Actor) -> Option<Self> {
+        let path = self.path.member(&collection.name)?.with_slash(TrailingSlash::Yes);
+        let mut inherited = vec![(self.path.clone(), self.collection.acl.clone())];
+        inherited.extend(self.inherited.iter().cloned());
+        let lists = [collection.acl.as_slice()].into_iter().chain(inherited.iter().map(|(_, acl)| acl.as_slice()));
+        let privileges = decide(actor, collection.owner, lists);
+        Some(Self { path, collection, privileges, inherited })
+    }
+
+    /// Whether the actor may know that it exists: any privilege is enough.
+    pub fn is_known(&self) -> bool {
+        !self.privileges.is_empty()
+    }
+
+    /// Demands a privilege on it.
+    ///
+    /// # Errors
+    /// [`Error::needs`] if the actor may know of it and lacks the privilege, [`Error::NotFound`] if the actor may not.
+    pub fn require(&self, privilege: Privilege) -> Result<(), Error> {
+        match (self.privileges.has(privilege), self.is_known()) {
+            (true, _) => Ok(()),
+            (false, true) => Err(Error::needs(privilege, &self.path)),
+            (false, false) => Err(Error::NotFound),
+        }
+    }
+}
+
+/// The thing at `path`.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] for nobody, [`Error::NotFound`] for what is not there or what the actor may not know of,
+/// [`Error::needs`] for a member of a collection that the actor may know of and not read (whether or not it is there).
+pub async fn resolve(context: &Context, actor: Actor, path: &Path) -> Result<Resource, Error> {
+    if actor == Actor::Anonymous {
+        return Err(Error::Unauthenticated);
+    }
+    match path {
+        Path::Root | Path::Dav | Path::Principals | Path::Homes | Path::FileRoots => Ok(Resource::Fixed(path.clone())),
+        Path::Principal(user) => {
+            let principal = principal(context, user).await?;
+            let visible = may_see(context, actor, &principal).await?;
+            if visible { Ok(Resource::Principal(Box::new(principal))) } else { Err(Error::NotFound) }
+        }
+        Path::Home(_) | Path::Calendar(..) => Ok(Resource::Collection(collection(context, actor, path).await?)),
+        Path::Object(..) => member(context, actor, path).await,
+        Path::File(_, segments, _) if segments.is_empty() => {
+            Ok(Resource::Collection(collection(context, actor, path).await?))
+        }
+        Path::File(..) => member(context, actor, path).await,
+    }
+}
+
+/// The collection at `path`, which must name one: a home, a calendar or a plain collection.
+///
+/// # Errors
+/// As [`resolve`]; a home is known to whoever may know of a calendar in it.
+pub async fn collection(context: &Context, actor: Actor, path: &Path) -> Result<Node, Error> {
+    let node = walk(context, actor, path).await?.ok_or(Error::NotFound)?;
+    let known = node.is_known() || (matches!(path, Path::Home(_)) && knows_a_child(context, actor, &node).await?);
+    if known { Ok(node) } else { Err(Error::NotFound) }
+}
+
+/// The collection that the thing at `path` lies in or would lie in.
+///
+/// # Errors
+/// [`Error::ParentMissing`] if there is none and the actor may know that, [`Error::NotFound`] else.
+pub async fn parent(context: &Context, actor: Actor, path: &Path) -> Result<Node, Error> {
+    let above = path.parent().ok_or(Error::NotFound)?;
+    if !matches!(above, Path::Home(_) | Path::Calendar(..) | Path::File(..)) {
+        return Err(Error::NotFound);
+    }
+    match collection(context, actor, &above).await {
+        // Whoever may make things in the home may know that a calendar is missing there.
+        Err(Error::NotFound) => match owner_of(path) {
+            Some(user) if is_user(context, actor, user).await? => Err(Error::ParentMissing),
+            _ => Err(Error::NotFound),
+        },
+        other => other,
+    }
+}
+
+/// The collections in `node` that the actor may know of, by name.
+///
+/// # Errors
+/// Of the store only.
+pub async fn children(context: &Context, actor: Actor, node: &Node) -> Result<Vec<Node>, Error> {
+    let children = context.store.children(node.collection.id).await?;
+    Ok(children.into_iter().filter_map(|child| node.below(child, actor)).filter(Node::is_known).collect())
+}
+
+/// The principal of that name, whoever asks: for use-cases that have decided already.
+///
+/// # Errors
+/// [`Error::NotFound`] if there is none.
+pub async fn principal(context: &Context, user: &UserName) -> Result<Principal, Error> {
+    context.store.principal_named(user).await?.ok_or(Error::NotFound)
+}
+
+/// Whether `actor` may know that `other` is a user of this server: itself, whoever granted it something, and
+/// everybody where the directory is open.
+///
+/// # Errors
+/// Of the store only.
+pub async fn may_see(context: &Context, actor: Actor, other: &Principal) -> Result<bool, Error> {
+    match actor {
+        Actor::System => return Ok(true),
+        Actor::Anonymous => return Ok(false),
+        Actor::User(id) if id == other.id || context.directory == Directory::Open => return Ok(true),
+        Actor::User(_) => {}
+    }
+    let Some(home) = context.store.collection(other.home).await? else { return Ok(false) };
+    let home = Node::root(Path::Home(other.name.clone()), home, actor);
+    Ok(home.is_known() || knows_a_child(context, actor, &home).await?)
+}
+
+/// The path of a collection by its id, for hrefs of things that were found otherwise.
+///
+/// # Errors
+/// [`Error::NotFound`] if it or something above it is gone.
+pub async fn path_of(context: &Context, collection: &Collection) -> Result<Path, Error> {
+    let owner = context.store.principal(collection.owner).await?.ok_or(Error::NotFound)?;
+    let mut names = Vec::new();
+    let mut current = collection.clone();
+    while let Some(parent) = current.parent {
+        names.push(current.name);
+        current = context.store.collection(parent).await?.ok_or(Error::NotFound)?;
+    }
+    let root = match current.kind {
+        CollectionKind::Home => Path::Home(owner.name),
+        CollectionKind::Calendar(_) | CollectionKind::Plain => Path::File(owner.name, Vec::new(), TrailingSlash::Yes),
+    };
+    let below = |path: Path, name: String| path.member(&name).ok_or(Error::NotFound);
+    Ok(names.into_iter().rev().try_fold(root, below)?.with_slash(TrailingSlash::Yes))
+}
+
+async fn member(context: &Context, actor: Actor, path: &Path) -> Result<Resource, Error> {
+    let (Some(above), Some(name)) = (path.parent(), path.name()) else { return Err(Error::NotFound) };
+    let parent = collection(context, actor, &above).await?;
+    parent.require(Privilege::Read)?;
+    if let Some(object) = context.store.object(parent.collection.id, name).await? {
+        return Ok(Resource::Object(parent, Box::new(object)));
+    }
+    let child = context.store.child(parent.collection.id, name).await?.ok_or(Error::NotFound)?;
+    parent.below(child, actor).map(Resource::Collection).ok_or(Error::NotFound)
+}
+
+/// Goes down from the user's root to the collection at `path`, whatever the actor may know of it.
+async fn walk(context: &Context, actor: Actor, path: &Path) -> Result<Option<Node>, Error> {
+    let Some(user) = owner_of(path) else { return Ok(None) };
+    let Some(owner) = context.store.principal_named(user).await? else { return Ok(None) };
+    let (root, root_path, segments) = match path {
+        Path::Home(user) => (owner.home, Path::Home(user.clone()), Vec::new()),
+        Path::Calendar(user, calendar) => (owner.home, Path::Home(user.clone()), vec![calendar]),
+        Path::File(user, segments, _) => {
+            (owner.files, Path::File(user.clone(), Vec::new(), TrailingSlash::Yes), segments.iter().collect())
+        }
+        _ => return Ok(None),
+    };
+    let Some(root) = context.store.collection(root).await? else { return Ok(None) };
+    let mut node = Node::root(root_path, root, actor);
+    for segment in segments {
+        let Some(child) = context.store.child(node.collection.id, segment).await? else { return Ok(None) };
+        let Some(below) = node.below(child, actor) else { return Ok(None) };
+        node = below;
+    }
+    Ok(Some(node))
+}
+
+/// The user in whose rooms a path lies.
+pub fn owner_of(path: &Path) -> Option<&UserName> {
+    match path {
+        Path::Principal(user)
+        | Path::Home(user)
+        | Path::Calendar(user, _)
+        | Path::Object(user, ..)
+        | Path::File(user, ..) => Some(user),
+        Path::Root | Path::Dav | Path::Principals | Path::Homes | Path::FileRoots => None,
+    }
+}
+
+async fn is_user(context: &Context, actor: Actor, user: &UserName) -> Result<bool, Error> {
+    let id = |id: PrincipalId| async move { context.store.principal(id).await };
+    match actor {
+        Actor::System => Ok(true),
+        Actor::Anonymous => Ok(false),
+        Actor::User(user_id) => Ok(id(user_id).await?.is_some_and(|principal| principal.name == *user)),
+    }
+}
+
+async fn knows_a_child(context: &Context, actor: Actor, home: &Node) -> Result<bool, Error> {
+    Ok(!children(context, actor, home).await?.is_empty())
+}
