@@ -70,6 +70,8 @@ limits! {
     // XML
     xml_depth_max, "levels", 64, "400", "Nesting of elements in a request body.";
     xml_elements_max, "elements", 100_000, "400", "Elements in a request body (a multiget of 90,000 members fits).";
+    xml_attributes_max, "attributes", 256, "400", "Attributes of one element, namespace declarations included.";
+    xml_namespace_bytes_max, "bytes", 512, "400", "One namespace's name: each element that uses it carries a copy.";
     // Calendar objects
     resource_bytes_max, "bytes", 10 * 1024 * 1024, "403 CALDAV:max-resource-size", "The largest calendar object resource (RFC 4791 §5.2.5).";
     line_bytes_max, "bytes", 8 * 1024 * 1024, "403 CALDAV:valid-calendar-data", "The longest unfolded content line.";

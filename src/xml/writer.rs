@@ -1,33 +1,83 @@
 //! The answer, written as it is made.
 
+use super::{escape, ns};
+
 /// Writes XML into a buffer. The known namespaces have fixed prefixes (`D`, `C`, `CS`, `A`) declared on the root; others are
 /// declared where they are used. Text and attributes are escaped, CR as `&#13;`, so that CRLF in calendar
 /// data survives every parser. Characters that XML 1.0 cannot carry are dropped.
 #[derive(Debug, Default)]
-pub struct Writer;
+pub struct Writer {
+    out: String,
+    /// The qualified names of the open elements, one behind the other: an element costs no allocation of its own.
+    names: String,
+    /// Where in `names` each begins.
+    starts: Vec<usize>,
+    /// Whether the innermost start tag still waits for attributes.
+    in_tag: bool,
+}
 
 impl Writer {
     /// A writer with the XML declaration and the root element `ns:local` opened.
     pub fn document(ns: &str, local: &str) -> Self {
-        let _ = (ns, local);
-        todo!()
+        let mut writer = Self::default();
+        writer.out.push_str("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n");
+        writer.open(ns, local);
+        for (prefix, uri) in ns::PREFIXES {
+            writer.declare(prefix, uri);
+        }
+        writer
     }
 
     /// Opens an element.
     pub fn open(&mut self, ns: &str, local: &str) -> &mut Self {
-        let _ = (ns, local);
-        todo!()
+        self.end_tag();
+        let prefix = match ns {
+            "" => "",
+            ns::XML => "xml",
+            _ => ns::prefix(ns).unwrap_or("X"),
+        };
+        let start = self.names.len();
+        self.starts.push(start);
+        if !prefix.is_empty() {
+            self.names.push_str(prefix);
+            self.names.push(':');
+        }
+        self.names.push_str(local);
+        self.out.push('<');
+        self.out.push_str(&self.names[start..]);
+        self.in_tag = true;
+        if prefix == "X" {
+            self.declare(prefix, ns);
+        }
+        self
     }
 
     /// Adds an attribute to the element just opened.
     pub fn attribute(&mut self, local: &str, value: &str) -> &mut Self {
-        let _ = (local, value);
-        todo!()
+        debug_assert!(self.in_tag, "attributes come right after their element was opened");
+        if self.in_tag {
+            self.out.push(' ');
+            self.out.push_str(local);
+            self.out.push_str("=\"");
+            escape::value(&mut self.out, value);
+            self.out.push('"');
+        }
+        self
     }
 
     /// Closes the innermost element.
     pub fn close(&mut self) -> &mut Self {
-        todo!()
+        debug_assert!(!self.starts.is_empty(), "an element is closed that was not opened");
+        let Some(start) = self.starts.pop() else { return self };
+        if std::mem::take(&mut self.in_tag) {
+            self.out.push_str("/>");
+        } else {
+            self.out.push_str("</");
+            self.out.push_str(&self.names[start..]);
+            self.out.push('>');
+        }
+        self.names.truncate(start);
+        self
     }
 
     /// An element without content.
@@ -42,23 +92,51 @@ impl Writer {
 
     /// Character data.
     pub fn text(&mut self, text: &str) -> &mut Self {
-        let _ = text;
-        todo!()
+        if !text.is_empty() {
+            self.end_tag();
+            escape::text(&mut self.out, text);
+        }
+        self
     }
 
     /// A ready, self-contained element ([`super::Element::to_xml`]), taken as it is.
     pub fn raw(&mut self, xml: &str) -> &mut Self {
-        let _ = xml;
-        todo!()
+        if !xml.is_empty() {
+            self.end_tag();
+            self.out.push_str(xml);
+        }
+        self
+    }
+
+    /// How many bytes wait to be taken.
+    pub fn pending(&self) -> usize {
+        self.out.len()
     }
 
     /// What was written since the last call, for streaming; the document goes on.
     pub fn take(&mut self) -> Vec<u8> {
-        todo!()
+        std::mem::take(&mut self.out).into_bytes()
     }
 
     /// Closes what is open and gives the rest.
-    pub fn finish(self) -> Vec<u8> {
-        todo!()
+    pub fn finish(mut self) -> Vec<u8> {
+        while !self.starts.is_empty() {
+            self.close();
+        }
+        self.out.into_bytes()
+    }
+
+    fn declare(&mut self, prefix: &str, uri: &str) {
+        self.out.push_str(" xmlns:");
+        self.out.push_str(prefix);
+        self.out.push_str("=\"");
+        escape::value(&mut self.out, uri);
+        self.out.push('"');
+    }
+
+    fn end_tag(&mut self) {
+        if std::mem::take(&mut self.in_tag) {
+            self.out.push('>');
+        }
     }
 }
