@@ -1,12 +1,26 @@
 //! Layer 1: iCalendar text (RFC 5545, 6868, 7986, 7953) ↔ a lossless component tree, typed views of its
-//! values, the checks of RFC 4791 §4.1, partial retrieval (§9.6) and jCal (RFC 7265).
+//! values, the checks of RFC 4791 §4.1 and jCal (RFC 7265).
 //!
-//! Not here: what a TZID means (`zone`), which days a rule yields (`recur`).
+//! - [`parse`] and [`parse_stream`] read bytes, [`Component::to_ics`] writes them.
+//! - [`Component`], [`Property`], [`Param`] are the tree; their methods (`text`, `date`, `dates`, `periods`,
+//!   `param_value`, …) read values, [`Property::with_text`], [`Property::with_date`] and [`Component::with`] build.
+//! - [`CalendarObject`] is a checked object: a UID, a master, its overrides.
+//!
+//! Not here: what a TZID means (`zone`), which days a rule yields (`recur`), partial retrieval (`filter`).
 
+mod check;
+mod object;
+mod parse;
+mod rule;
+mod text;
 mod tree;
 mod value;
+mod view;
+mod write;
 
-pub use tree::{Component, Param, Property};
-pub use value::{DateOrTime, Duration, Period, PeriodEnd};
-mod object;
 pub use object::{CalendarObject, ComponentKind, Invalid, InvalidKind, Override};
+pub use parse::{parse, parse_stream};
+pub use rule::rule_parts;
+pub use text::{decode_param, encode_param, escape_text, split_raw, unescape_text};
+pub use tree::{Component, Param, Property};
+pub use value::{DateOrTime, Duration, Period, PeriodEnd, ValueError, format_offset, parse_offset, parse_utc};

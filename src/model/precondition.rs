@@ -28,6 +28,8 @@ pub enum Precondition {
     MaxInstances,
     /// CALDAV:max-attendees-per-instance
     MaxAttendeesPerInstance,
+    /// CALDAV:supported-rscale (RFC 7529 §10)
+    SupportedRscale,
     /// CALDAV:initialize-calendar-collection
     InitializeCalendarCollection,
     /// CALDAV:valid-calendar-data for a calendar-timezone (RFC 4791 §5.2.2)
