@@ -143,6 +143,7 @@ fn name_of(condition: &Precondition) -> (&'static str, &'static str) {
         P::MaxDateTime => (ns::CALDAV, "max-date-time"),
         P::MaxInstances => (ns::CALDAV, "max-instances"),
         P::MaxAttendeesPerInstance => (ns::CALDAV, "max-attendees-per-instance"),
+        P::SupportedRscale => (ns::CALDAV, "supported-rscale"),
         P::InitializeCalendarCollection => (ns::CALDAV, "initialize-calendar-collection"),
         P::ValidFilter => (ns::CALDAV, "valid-filter"),
         P::SupportedFilter => (ns::CALDAV, "supported-filter"),
