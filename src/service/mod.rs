@@ -2,6 +2,7 @@
 //! acts, decides access in one place ([`tree`]), computes with the pure layers and writes one batch.
 //! No HTTP and no XML here.
 
+pub mod accounts;
 mod error;
 pub mod tree;
 
@@ -22,6 +23,8 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// Whether users may look up each other.
     pub directory: Directory,
+    /// Logins that were verified.
+    pub logins: accounts::Logins,
 }
 
 /// Whether a user can find another who has granted nothing.
@@ -37,6 +40,12 @@ pub enum Directory {
 impl Context {
     /// A context over `store` with the machine's clock.
     pub fn new(store: Store, limits: Limits) -> Self {
-        Self { store, limits, clock: Arc::new(SystemClock), directory: Directory::default() }
+        Self {
+            store,
+            limits,
+            clock: Arc::new(SystemClock),
+            directory: Directory::default(),
+            logins: accounts::Logins::default(),
+        }
     }
 }
