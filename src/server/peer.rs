@@ -76,6 +76,8 @@ pub struct Client {
     pub private: bool,
     /// Whether the client itself speaks HTTPS, to us or to the proxy.
     pub https: bool,
+    /// Whether a trusted proxy stands between.
+    pub proxied: bool,
 }
 
 impl Client {
@@ -84,13 +86,13 @@ impl Client {
     pub fn of(peer: IpAddr, tls: bool, headers: &HeaderMap, trusted: &[Network]) -> Self {
         let peer = plain(peer);
         if !trusted.iter().any(|network| network.contains(peer)) {
-            return Self { address: peer, private: tls || peer.is_loopback(), https: tls };
+            return Self { address: peer, private: tls || peer.is_loopback(), https: tls, proxied: false };
         }
         let scheme = headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok()).map(str::trim);
         let plain_outside = scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("http"));
         let https = tls || scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
         let address = forwarded_for(headers, trusted).unwrap_or(peer);
-        Self { address, private: !plain_outside || address.is_loopback(), https }
+        Self { address, private: !plain_outside || address.is_loopback(), https, proxied: true }
     }
 
     /// What failed logins are counted by: an IPv4 address, or an IPv6 network of 64 bits, which is what one
@@ -163,9 +165,9 @@ mod tests {
         headers.insert("x-forwarded-for", HeaderValue::from_static("198.51.100.1, 203.0.113.5, 10.0.0.2"));
         headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
         let client = Client::of(ip("10.0.0.1"), false, &headers, &trusted);
-        assert_eq!(client, Client { address: ip("203.0.113.5"), private: true, https: true });
+        assert_eq!(client, Client { address: ip("203.0.113.5"), private: true, https: true, proxied: true });
         let liar = Client::of(ip("203.0.113.99"), false, &headers, &trusted);
-        assert_eq!(liar, Client { address: ip("203.0.113.99"), private: false, https: false });
+        assert_eq!(liar, Client { address: ip("203.0.113.99"), private: false, https: false, proxied: false });
         headers.insert("x-forwarded-proto", HeaderValue::from_static("http"));
         assert!(!Client::of(ip("10.0.0.1"), false, &headers, &trusted).private);
         assert!(Client::of(ip("127.0.0.1"), false, &HeaderMap::new(), &trusted).private);

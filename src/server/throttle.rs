@@ -52,16 +52,26 @@ impl Throttle {
     pub fn begin(&self, account: &str, address: IpAddr, now: Utc) -> Result<(), u64> {
         let account = shortened(account);
         let mut state = self.state.lock();
-        let waits = [
-            state.accounts.get(&account).and_then(|failures| self.wait(failures, now)),
-            state.addresses.get(&address).and_then(|failures| self.wait(failures, now)),
-        ];
-        if let Some(seconds) = waits.into_iter().flatten().max() {
-            return Err(seconds);
-        }
+        self.admit(&state, &account, address, now)?;
         self.count(&mut state.accounts, account, now);
         self.count(&mut state.addresses, address, now);
         Ok(())
+    }
+
+    /// Whether an attempt would be looked at now; counts nothing.
+    ///
+    /// # Errors
+    /// As [`Throttle::begin`].
+    pub fn look(&self, account: &str, address: IpAddr, now: Utc) -> Result<(), u64> {
+        self.admit(&self.state.lock(), &shortened(account), address, now)
+    }
+
+    fn admit(&self, state: &State, account: &str, address: IpAddr, now: Utc) -> Result<(), u64> {
+        let waits = [
+            state.accounts.get(account).and_then(|failures| self.wait(failures, now)),
+            state.addresses.get(&address).and_then(|failures| self.wait(failures, now)),
+        ];
+        waits.into_iter().flatten().max().map_or(Ok(()), Err)
     }
 
     /// The attempt was right: the account's failures are forgotten, the address's are one fewer. (All of them would let

@@ -1,0 +1,253 @@
+//! From a request to its answer: public routes, login, dispatch, and around them time limits, panics and the log.
+
+use std::any::Any;
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::{CONTENT_LENGTH, HOST, HeaderName, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode, Version};
+use hyper::body::Incoming;
+
+use super::auth::{self, Login, text};
+use super::body::{TimedOut, bounded, counted};
+use super::connection::InFlight;
+use super::{Client, Network, Throttle, Tls, public, record};
+use crate::access::Actor;
+use crate::dav::{self, Failure, Response};
+use crate::model::{Path, PathError};
+use crate::service::Context;
+
+/// How the server behaves, beside the limits.
+#[derive(Default)]
+pub struct Options {
+    /// The realm of the password prompt; empty for `Kalends`.
+    pub realm: String,
+    /// Whether passwords may come over plain HTTP from other machines.
+    pub allow_plain: bool,
+    /// Whose forwarded headers are believed.
+    pub trusted_proxies: Vec<Network>,
+    /// What clients behind a proxy call the server, without a slash at the end.
+    pub public_url: Option<String>,
+    /// Certificates; `None` serves plain HTTP.
+    pub tls: Option<Tls>,
+}
+
+/// The server's state, shared by all connections.
+pub struct App {
+    pub(super) context: Arc<Context>,
+    pub(super) options: Options,
+    throttle: Throttle,
+}
+
+/// The other end of a connection.
+#[derive(Clone, Copy)]
+pub(super) struct Peer {
+    pub(super) address: IpAddr,
+    pub(super) tls: bool,
+}
+
+/// What the log says of a request, filled in on the way.
+struct Seen {
+    user: Option<String>,
+    kind: &'static str,
+}
+
+impl App {
+    /// A server over `context`.
+    pub fn new(context: Arc<Context>, mut options: Options) -> Arc<Self> {
+        if options.realm.is_empty() {
+            "Kalends".clone_into(&mut options.realm);
+        }
+        let throttle = Throttle::new(&context.limits);
+        Arc::new(Self { context, options, throttle })
+    }
+
+    /// Answers a request, whatever happens.
+    pub(super) async fn answer(
+        self: Arc<Self>,
+        request: http::Request<Incoming>,
+        peer: Peer,
+        in_flight: InFlight,
+    ) -> Response {
+        let started = Instant::now();
+        let (parts, incoming) = request.into_parts();
+        let method = record::known_method(&parts.method);
+        let id = record::request_id();
+        let client = Client::of(peer.address, peer.tls, &parts.headers, &self.options.trusted_proxies);
+        let mut seen = Seen { user: None, kind: "none" };
+        let mut response = self.guarded(parts, incoming, client, &mut seen).await;
+        decorate(&mut response, &id, client);
+        let (head, body) = response.into_parts();
+        let status = head.status.as_u16();
+        let body = counted(body, move |bytes| {
+            drop(in_flight);
+            let user = seen.user.as_deref();
+            record::request(&record::Record { id, user, method, kind: seen.kind, status, started, bytes });
+        });
+        Response::from_parts(head, body)
+    }
+
+    /// Answers with panics and delays turned into answers.
+    async fn guarded(&self, parts: Parts, incoming: Incoming, client: Client, seen: &mut Seen) -> Response {
+        let limits = &self.context.limits;
+        let timed_out = TimedOut::default();
+        let time_max = Duration::from_secs(limits.handler_seconds_max.saturating_add(limits.body_seconds_max));
+        let work = self.routed(parts, incoming, client, seen, timed_out.clone());
+        match tokio::time::timeout(time_max, unpanicked(work)).await {
+            Ok(Ok(_)) if timed_out.is_set() => {
+                limit_hit("body_seconds_max");
+                text(StatusCode::REQUEST_TIMEOUT, "the request's body took too long\n")
+            }
+            Ok(Ok(response)) => response,
+            Ok(Err(_)) => text(StatusCode::INTERNAL_SERVER_ERROR, "the server made a mistake; it is in its log\n"),
+            Err(_) => {
+                limit_hit("handler_seconds_max");
+                text(StatusCode::SERVICE_UNAVAILABLE, "the answer took too long\n")
+            }
+        }
+    }
+
+    async fn routed(
+        &self,
+        parts: Parts,
+        incoming: Incoming,
+        client: Client,
+        seen: &mut Seen,
+        timed_out: TimedOut,
+    ) -> Response {
+        if let Err(refusal) = well_formed(&parts) {
+            return *refusal;
+        }
+        if let Some((kind, response)) = public::answer(&self.context, &parts).await {
+            seen.kind = kind;
+            return response;
+        }
+        let actor = match self.actor(&parts, &client, seen).await {
+            Ok(actor) => actor,
+            Err(refusal) => return *refusal,
+        };
+        let path = match Path::parse(path_of(&parts)) {
+            Ok(path) => path,
+            Err(PathError::NotFound) => return text(StatusCode::NOT_FOUND, "there is nothing here\n"),
+            Err(error) => return Failure::new(StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+        };
+        seen.kind = record::path_kind(&path);
+        let bytes_max = self.body_bytes_max(&parts.method, &path);
+        if declared_length(&parts) > bytes_max {
+            limit_hit("body_bytes_max");
+            return text(StatusCode::PAYLOAD_TOO_LARGE, "the request's body is larger than the server takes\n");
+        }
+        let time_max = Duration::from_secs(self.context.limits.body_seconds_max);
+        let request = dav::Request {
+            path,
+            query: parts.uri.query().map(str::to_owned),
+            origin: self.origin(&parts, &client),
+            actor,
+            body: bounded(incoming, bytes_max, time_max, timed_out),
+            method: parts.method,
+            headers: parts.headers,
+        };
+        dav::handle(&self.context, request).await
+    }
+
+    /// On whose authority the request is. OPTIONS takes none: clients ask before they have a password.
+    async fn actor(&self, parts: &Parts, client: &Client, seen: &mut Seen) -> Result<Actor, Box<Response>> {
+        if parts.method == Method::OPTIONS {
+            return Ok(Actor::Anonymous);
+        }
+        if !client.private && !self.options.allow_plain {
+            return Err(Box::new(auth::plain()));
+        }
+        match auth::login(&self.context, &self.throttle, client, &parts.headers).await {
+            Login::User { id, name } => {
+                seen.user = Some(name);
+                Ok(Actor::User(id))
+            }
+            Login::Missing | Login::Wrong => Err(Box::new(auth::challenge(&self.options.realm))),
+            Login::Wait { seconds } => Err(Box::new(auth::wait(seconds))),
+            Login::Failed(error) => {
+                let failure = Failure::from(crate::service::Error::Store(error));
+                Err(Box::new(failure.into_response()))
+            }
+        }
+    }
+
+    fn body_bytes_max(&self, method: &Method, path: &Path) -> u64 {
+        let limits = &self.context.limits;
+        match path {
+            Path::File(..) if method == Method::PUT => limits.file_bytes_max,
+            _ => limits.body_bytes_max,
+        }
+    }
+
+    /// `scheme://host[:port]` as the client writes it.
+    fn origin(&self, parts: &Parts, client: &Client) -> String {
+        match &self.options.public_url {
+            Some(url) if client.proxied => url.clone(),
+            _ => {
+                let host = host_of(parts).unwrap_or("localhost");
+                format!("{}://{host}", if client.https { "https" } else { "http" })
+            }
+        }
+    }
+}
+
+/// Runs `work`, and gives a panic in it back as an error. The panic itself was logged by the hook.
+async fn unpanicked<T>(work: impl Future<Output = T>) -> Result<T, Box<dyn Any + Send>> {
+    let mut work = pin!(work);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+        Ok(polled) => polled.map(Ok),
+        Err(panic) => std::task::Poll::Ready(Err(panic)),
+    })
+    .await
+}
+
+/// The demands of RFC 9112 §3.2 on Host, and methods that are not for servers like this one.
+fn well_formed(parts: &Parts) -> Result<(), Box<Response>> {
+    let hosts = parts.headers.get_all(HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && parts.version == Version::HTTP_11) {
+        return Err(Box::new(text(StatusCode::BAD_REQUEST, "the request must have one Host\n")));
+    }
+    if parts.method == Method::CONNECT || parts.method == Method::TRACE {
+        return Err(Box::new(text(StatusCode::NOT_IMPLEMENTED, "the method is not known here\n")));
+    }
+    Ok(())
+}
+
+fn host_of(parts: &Parts) -> Option<&str> {
+    let authority = parts.uri.authority().map(http::uri::Authority::as_str);
+    authority.or_else(|| parts.headers.get(HOST)?.to_str().ok()).filter(|host| !host.is_empty())
+}
+
+/// The path of the target; `*` (OPTIONS) stands for the root.
+pub(super) fn path_of(parts: &Parts) -> &str {
+    match parts.uri.path() {
+        "*" | "" => "/",
+        path => path,
+    }
+}
+
+fn declared_length(parts: &Parts) -> u64 {
+    parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0)
+}
+
+fn limit_hit(limit: &'static str) {
+    metrics::counter!("kalends_limit_hits_total", "limit" => limit).increment(1);
+}
+
+/// Header fields that every answer has.
+fn decorate(response: &mut Response, id: &str, client: Client) {
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Ok(value) = HeaderValue::from_str(id) {
+        headers.insert(HeaderName::from_static("x-request-id"), value);
+    }
+    if client.https {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
+}
