@@ -5,7 +5,7 @@ use http::StatusCode;
 use http::header::{ALLOW, CONTENT_TYPE};
 
 use super::{METHODS, Response, body_of};
-use crate::model::{Precondition, Privilege};
+use crate::model::{Path, Precondition, Privilege};
 use crate::service::Error;
 use crate::store::StoreError;
 use crate::xml::{Writer, ns};
@@ -19,12 +19,19 @@ pub struct Failure {
     pub condition: Option<Precondition>,
     /// What to say to a person.
     pub message: String,
+    /// What stands in the way below the resource that was asked for: the answer is a multistatus then.
+    pub members: Vec<(Path, Self)>,
 }
 
 impl Failure {
     /// An error with a status and a text.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, condition: None, message: message.into() }
+        Self { status, condition: None, message: message.into(), members: Vec::new() }
+    }
+
+    /// An error that breaks a condition which an RFC names.
+    pub fn of_condition(status: StatusCode, condition: Precondition, message: impl Into<String>) -> Self {
+        Self { condition: Some(condition), ..Self::new(status, message) }
     }
 
     /// 501 for a method that means nothing to us.
@@ -35,6 +42,7 @@ impl Failure {
     /// The answer. With a condition the body is DAV:error and nothing else; else a line of text.
     pub fn into_response(self) -> Response {
         let (media_type, body) = match &self.condition {
+            _ if !self.members.is_empty() => ("application/xml; charset=utf-8", members_document(&self.members)),
             Some(condition) => ("application/xml; charset=utf-8", error_document(condition)),
             None => ("text/plain; charset=utf-8", format!("{}\n", self.message).into_bytes()),
         };
@@ -59,8 +67,18 @@ impl From<Error> for Failure {
             Error::Unauthenticated => StatusCode::UNAUTHORIZED,
             Error::Forbidden(_) => StatusCode::FORBIDDEN,
             Error::Precondition { condition, .. } => {
-                return Self { status: status_of(&condition), condition: Some(*condition), message };
+                return Self::of_condition(status_of(&condition), *condition, message);
             }
+            Error::LockGone => {
+                let condition = Precondition::LockTokenMatchesRequestUri;
+                return Self::of_condition(StatusCode::PRECONDITION_FAILED, condition, message);
+            }
+            Error::Members(members) => {
+                let members = members.into_iter().map(|(path, error)| (path, Self::from(error))).collect();
+                return Self { members, ..Self::new(StatusCode::MULTI_STATUS, message) };
+            }
+            Error::InsufficientStorage(_) => StatusCode::INSUFFICIENT_STORAGE,
+            Error::ForeignDestination(_) => StatusCode::BAD_GATEWAY,
             Error::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Error::ParentMissing => StatusCode::CONFLICT,
             Error::StateChanged => StatusCode::PRECONDITION_FAILED,
@@ -78,11 +96,11 @@ impl Failure {
     fn of_store(error: &StoreError) -> Self {
         tracing::error!(error = %error, "store.failed");
         match error {
-            StoreError::Full(_) => Self {
-                status: StatusCode::INSUFFICIENT_STORAGE,
-                condition: Some(Precondition::SufficientDiskSpace),
-                message: "the server's disk is full; nothing was changed".into(),
-            },
+            StoreError::Full(_) => Self::of_condition(
+                StatusCode::INSUFFICIENT_STORAGE,
+                Precondition::SufficientDiskSpace,
+                "the server's disk is full; nothing was changed",
+            ),
             _ => Self::new(StatusCode::SERVICE_UNAVAILABLE, "the storage is not available; nothing was changed"),
         }
     }
@@ -105,6 +123,26 @@ fn error_document(condition: &Precondition) -> Vec<u8> {
     let mut writer = Writer::document(ns::DAV, "error");
     write_condition(&mut writer, condition);
     writer.finish()
+}
+
+/// The body of a multistatus with each resource that stands in the way (RFC 4918 §9.6.1, §9.8.5, §9.10.9).
+fn members_document(members: &[(Path, Failure)]) -> Vec<u8> {
+    let mut writer = Writer::document(ns::DAV, "multistatus");
+    for (path, failure) in members {
+        writer.open(ns::DAV, "response").element(ns::DAV, "href", &path.href());
+        writer.element(ns::DAV, "status", &format!("HTTP/1.1 {}", status_line(failure.status)));
+        if let Some(condition) = &failure.condition {
+            writer.open(ns::DAV, "error");
+            write_condition(&mut writer, condition);
+            writer.close();
+        }
+        writer.close();
+    }
+    writer.finish()
+}
+
+fn status_line(status: StatusCode) -> String {
+    format!("{} {}", status.as_str(), status.canonical_reason().unwrap_or("Unknown"))
 }
 
 /// Writes the condition's element, as it stands in DAV:error, also inside of a multistatus.

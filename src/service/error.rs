@@ -48,6 +48,18 @@ pub enum Error {
     /// The media type is not one that is understood here.
     #[error("the media type is not understood here: {0}")]
     UnsupportedMediaType(String),
+    /// It could not be done because of these, which lie below what was asked for. Nothing was changed.
+    #[error("{} resources stand in the way", .0.len())]
+    Members(Vec<(Path, Error)>),
+    /// The lock to refresh does not hold on the resource, or is not the actor's (RFC 4918 §9.10.6).
+    #[error("no lock of yours with this token holds here; it may have expired: lock again")]
+    LockGone,
+    /// There is no room for it.
+    #[error("there is no room for it: {0}")]
+    InsufficientStorage(String),
+    /// The destination is on another server, or where nothing of ours can be.
+    #[error("the destination is not on this server: {0}")]
+    ForeignDestination(String),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

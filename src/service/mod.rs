@@ -3,7 +3,10 @@
 //! No HTTP and no XML here.
 
 pub mod accounts;
+pub mod conditions;
 mod error;
+pub mod locks;
+pub mod objects;
 pub mod tree;
 
 pub use error::Error;
@@ -25,6 +28,8 @@ pub struct Context {
     pub directory: Directory,
     /// Logins that were verified.
     pub logins: accounts::Logins,
+    /// Held by whoever writes from looking at the locks until the write is done, so that no lock is granted in between.
+    pub lock_gate: tokio::sync::RwLock<()>,
 }
 
 /// Whether a user can find another who has granted nothing.
@@ -46,6 +51,17 @@ impl Context {
             clock: Arc::new(SystemClock),
             directory: Directory::default(),
             logins: accounts::Logins::default(),
+            lock_gate: tokio::sync::RwLock::new(()),
         }
     }
+}
+
+/// A random UUID (RFC 9562 §5.4).
+pub(crate) fn random_uuid() -> String {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex = format!("{:032x}", u128::from_be_bytes(bytes));
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }

@@ -2,7 +2,7 @@
 
 use super::{Context, Directory, Error};
 use crate::access::{Actor, decide};
-use crate::base::PrincipalId;
+use crate::base::{CollectionId, PrincipalId};
 use crate::model::{
     Ace, Collection, CollectionKind, Object, Path, Principal, Privilege, Privileges, TrailingSlash, UserName,
 };
@@ -31,12 +31,14 @@ pub struct Node {
     pub privileges: Privileges,
     /// The grants that it inherits, each list with the path of the collection that it stands on.
     pub inherited: Vec<(Path, Vec<Ace>)>,
+    /// The collections that it lies in, from the nearest up.
+    pub above: Vec<CollectionId>,
 }
 
 impl Node {
     fn root(path: Path, collection: Collection, actor: Actor) -> Self {
         let privileges = decide(actor, collection.owner, [collection.acl.as_slice()]);
-        Self { path, collection, privileges, inherited: Vec::new() }
+        Self { path, collection, privileges, inherited: Vec::new(), above: Vec::new() }
     }
 
     /// The node of a collection inside this one.
@@ -46,7 +48,8 @@ impl Node {
         inherited.extend(self.inherited.iter().cloned());
         let lists = [collection.acl.as_slice()].into_iter().chain(inherited.iter().map(|(_, acl)| acl.as_slice()));
         let privileges = decide(actor, collection.owner, lists);
-        Some(Self { path, collection, privileges, inherited })
+        let above = [self.collection.id].into_iter().chain(self.above.iter().copied()).collect();
+        Some(Self { path, collection, privileges, inherited, above })
     }
 
     /// Whether the actor may know that it exists: any privilege is enough.
