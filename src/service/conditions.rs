@@ -176,13 +176,7 @@ impl Conditions {
     ///
     /// # Errors
     /// [`Error::StateChanged`], and those of the store.
-    pub async fn require(
-        &self,
-        context: &Context,
-        actor: Actor,
-        path: &Path,
-        locks: &Locks<'_>,
-    ) -> Result<(), Error> {
+    pub async fn require(&self, context: &Context, actor: Actor, path: &Path, locks: &Locks<'_>) -> Result<(), Error> {
         if *self == Self::default() {
             return Ok(());
         }
@@ -195,13 +189,7 @@ impl Conditions {
     ///
     /// # Errors
     /// [`Error::StateChanged`], and those of the store.
-    pub async fn check_if(
-        &self,
-        context: &Context,
-        actor: Actor,
-        path: &Path,
-        locks: &Locks<'_>,
-    ) -> Result<(), Error> {
+    pub async fn check_if(&self, context: &Context, actor: Actor, path: &Path, locks: &Locks<'_>) -> Result<(), Error> {
         let Some(If(lists)) = &self.state else { return Ok(()) };
         for list in lists {
             let place = match &list.about {

@@ -394,7 +394,10 @@ pub async fn unlock(context: &Context, actor: Actor, path: &Path, token: &LockTo
         node.require(Privilege::Unlock)?;
     }
     let writes = vec![Write::DeleteLock(token.clone())];
-    context.store.commit(Batch { at: context.clock.now(), actor: actor.principal(), writes, ..Batch::default() }).await?;
+    context
+        .store
+        .commit(Batch { at: context.clock.now(), actor: actor.principal(), writes, ..Batch::default() })
+        .await?;
     Ok(())
 }
 

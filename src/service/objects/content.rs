@@ -85,8 +85,14 @@ fn form_of(content_type: Option<&str>) -> Result<Form, Error> {
     let essence = content_type.unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     match essence.as_str() {
         "application/calendar+json" => Ok(Form::Jcal),
-        "" | "text/calendar" | "text/x-vcalendar" | "application/ics" | "application/calendar" | "text/plain"
-        | "application/octet-stream" | "application/x-www-form-urlencoded" => Ok(Form::Icalendar),
+        ""
+        | "text/calendar"
+        | "text/x-vcalendar"
+        | "application/ics"
+        | "application/calendar"
+        | "text/plain"
+        | "application/octet-stream"
+        | "application/x-www-form-urlencoded" => Ok(Form::Icalendar),
         other => {
             let shown: String = other.chars().take(80).collect();
             let message = format!("calendars hold text/calendar or application/calendar+json, not {shown}");
@@ -109,6 +115,7 @@ pub(super) fn invalid(error: Invalid) -> Error {
         InvalidKind::ResourceSize => Precondition::MaxResourceSize,
         InvalidKind::Attendees => Precondition::MaxAttendeesPerInstance,
         InvalidKind::Instances => Precondition::MaxInstances,
+        InvalidKind::Rscale => Precondition::SupportedRscale,
     };
     Error::precondition(condition, error.to_string())
 }

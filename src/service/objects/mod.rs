@@ -18,9 +18,7 @@ use super::tree::{self, Node, Resource};
 use super::{Context, Error, random_uuid};
 use crate::access::Actor;
 use crate::base::{ETag, Revision};
-use crate::model::{
-    CollectionKind, EventKind, Index, Object, Path, Precondition, Principal, Privilege, TrailingSlash,
-};
+use crate::model::{CollectionKind, EventKind, Index, Object, Path, Precondition, Principal, Privilege, TrailingSlash};
 use crate::store::{Assert, Batch, CommitError, Draft, Write};
 
 /// How often a write starts again because another one was faster. Each time somebody else got through.
@@ -110,8 +108,7 @@ pub async fn add(
     let names = suggested.map(|stem| file_name(stem, calendar)).into_iter();
     for name in names.chain((0..8).map(|_| file_name(random_uuid(), calendar))) {
         let Some(target) = node.path.member(&name) else { continue };
-        let attempt =
-            Attempt { context, actor, path: &target, node: &node, name: &name, conditions: &conditions };
+        let attempt = Attempt { context, actor, path: &target, node: &node, name: &name, conditions: &conditions };
         match attempt.run(&content).await {
             Ok(Some(outcome)) => return Ok(outcome),
             Ok(None) | Err(Error::StateChanged | Error::MethodNotAllowed(_)) => {}
@@ -332,7 +329,11 @@ pub(super) fn same_uid(before: Option<&Object>, content: &Content, path: &Path) 
 }
 
 /// The assertion that a member is what was read.
-pub(super) fn state_assert(collection: crate::base::CollectionId, name: &str, before: Option<&Object>) -> Option<Assert> {
+pub(super) fn state_assert(
+    collection: crate::base::CollectionId,
+    name: &str,
+    before: Option<&Object>,
+) -> Option<Assert> {
     Some(match before {
         Some(before) => Assert::ObjectIs(collection, name.to_owned(), before.etag),
         None => Assert::NameFree(collection, name.to_owned()),

@@ -26,16 +26,15 @@ const COUNT_PIECES: i64 = 64;
 /// CALDAV:max-instances.
 pub fn index_of(object: &CalendarObject, limits: &Limits) -> Result<IndexRow, Error> {
     check_years(object)?;
-    let series = Series::new(object, &Zone::utc())
-        .map_err(|why| Error::precondition(Precondition::ValidCalendarData, why))?;
+    let series =
+        Series::new(object, &Zone::utc()).map_err(|why| Error::precondition(Precondition::ValidCalendarData, why))?;
     let span = series.span();
     check_instances(object, &series, span, limits)?;
     let slack = slack_of(object);
     Ok(IndexRow {
         uid: object.uid.clone(),
         kind: object.kind,
-        span: span
-            .map(|span| Span { start: span.start.plus(-slack), end: span.end.map(|end| end.plus(slack)) }),
+        span: span.map(|span| Span { start: span.start.plus(-slack), end: span.end.map(|end| end.plus(slack)) }),
         recurring: series.is_recurring() || !object.overrides.is_empty(),
         alarms: object.members().any(|member| member.children("VALARM").next().is_some()),
     })
@@ -88,12 +87,7 @@ fn check_years(object: &CalendarObject) -> Result<(), Error> {
 
 /// Refuses a series with an end that has more occurrences than the limit (RFC 4791 §5.2.8). What cannot have so many is
 /// not counted.
-fn check_instances(
-    object: &CalendarObject,
-    series: &Series,
-    span: Option<Span>,
-    limits: &Limits,
-) -> Result<(), Error> {
+fn check_instances(object: &CalendarObject, series: &Series, span: Option<Span>, limits: &Limits) -> Result<(), Error> {
     let Some(Span { start, end: Some(end) }) = span else { return Ok(()) };
     let days = u64::try_from((end.0 - start.0) / 86_400 + 2).unwrap_or(u64::MAX);
     let daily = object.members().flat_map(|member| member.all("RRULE")).map(|rule| per_day(&rule.value)).max();
