@@ -1,0 +1,251 @@
+//! A group of batches on the way to the engine: what the engine holds, covered by what the group has changed so
+//! far. A batch that fails leaves nothing of itself; a row that several batches change is written once.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::iter::Peekable;
+use std::ops::{Bound, ControlFlow};
+
+use bytes::Bytes;
+
+use super::keys::{self, Key};
+use super::kv::{Changes, Kv, Visit};
+use super::rows::{self, CollectionRow};
+use super::{CommitError, StoreError};
+use crate::base::{CollectionId, PrincipalId, Revision, Utc};
+
+/// How many openings a collection remembers its changes in.
+const EPOCHS_MAX: usize = 64;
+
+/// What is the same for every batch of an opening.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    /// Which opening of the store this is.
+    pub epoch: u64,
+    /// How many deletions a change log remembers.
+    pub tombstones_max: u64,
+}
+
+/// The batches applied together.
+pub(super) struct Group<'a> {
+    kv: &'a dyn Kv,
+    pub(super) terms: Terms,
+    changes: Changes,
+    /// Collections that the group has looked at; `None` is a deleted one. Written as rows at its end, since each
+    /// batch changes them again.
+    collections: HashMap<CollectionId, Option<CollectionRow>>,
+    /// Those of them that it has changed.
+    dirty: HashSet<CollectionId>,
+    /// The number of the newest event.
+    pub(super) seq: u64,
+    undo: Undo,
+    /// The time of the batch under way.
+    pub(super) at: Utc,
+}
+
+/// What the batch under way has replaced in the group.
+#[derive(Default)]
+struct Undo {
+    changes: HashMap<Key, Option<Option<Bytes>>>,
+    collections: BTreeMap<CollectionId, Option<Option<CollectionRow>>>,
+    seq: u64,
+}
+
+impl<'a> Group<'a> {
+    pub(super) fn new(kv: &'a dyn Kv, terms: Terms, seq: u64) -> Self {
+        Self {
+            kv,
+            terms,
+            changes: Changes::new(),
+            collections: HashMap::new(),
+            dirty: HashSet::new(),
+            seq,
+            undo: Undo::default(),
+            at: Utc::default(),
+        }
+    }
+
+    /// Begins a batch that happens at `at`.
+    pub(super) fn begin(&mut self, at: Utc) {
+        self.undo = Undo { seq: self.seq, ..Undo::default() };
+        self.at = at;
+    }
+
+    /// Takes back all that the batch under way has done.
+    pub(super) fn roll_back(&mut self) {
+        let undo = std::mem::take(&mut self.undo);
+        for (key, before) in undo.changes {
+            match before {
+                Some(before) => self.changes.insert(key, before),
+                None => self.changes.remove(&key),
+            };
+        }
+        for (id, before) in undo.collections {
+            match before {
+                Some(before) => self.collections.insert(id, before),
+                None => self.collections.remove(&id),
+            };
+        }
+        self.seq = undo.seq;
+    }
+
+    /// The collections that the batch under way has changed and not deleted, with their revisions.
+    pub(super) fn changed(&self) -> Vec<(CollectionId, Revision)> {
+        let revision = |id: &CollectionId| Some((*id, self.collections.get(id)?.as_ref()?.collection.revision));
+        self.undo.collections.keys().filter_map(revision).collect()
+    }
+
+    /// All changes of the group, to be applied; and the number of the newest event with them.
+    pub(super) fn finish(mut self) -> (Changes, u64) {
+        for (id, row) in self.collections.into_iter().filter(|(id, _)| self.dirty.contains(id)) {
+            self.changes.insert(keys::collection(id), row.map(|row| rows::encode(&row)));
+        }
+        (self.changes, self.seq)
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        match self.changes.get(key) {
+            Some(value) => Ok(value.clone()),
+            None => self.kv.get(key),
+        }
+    }
+
+    pub(super) fn has(&self, key: &[u8]) -> Result<bool, StoreError> {
+        Ok(self.get(key)?.is_some())
+    }
+
+    pub(super) fn put(&mut self, key: Key, value: Bytes) {
+        self.set(key, Some(value));
+    }
+
+    pub(super) fn delete(&mut self, key: Key) {
+        self.set(key, None);
+    }
+
+    fn set(&mut self, key: Key, value: Option<Bytes>) {
+        let before = self.changes.insert(key.clone(), value);
+        self.undo.changes.entry(key).or_insert(before);
+    }
+
+    /// Visits the rows as the group has left them. Collections' own rows are not among those it knows.
+    pub(super) fn scan(&self, (from, to): &(Key, Key), visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        let mut over = self.changes.range::<Key, _>((Bound::Included(from), Bound::Excluded(to))).peekable();
+        let mut broken = false;
+        self.kv.scan(from, to, &mut |key, value| {
+            if emit_before(&mut over, key, visit)?.is_break() {
+                broken = true;
+                return Ok(ControlFlow::Break(()));
+            }
+            let flow = match over.next_if(|(covering, _)| covering.as_slice() == key) {
+                Some((key, Some(value))) => visit(key, value)?,
+                Some((_, None)) => ControlFlow::Continue(()),
+                None => visit(key, value)?,
+            };
+            broken = flow.is_break();
+            Ok(flow)
+        })?;
+        if !broken {
+            for (key, value) in over {
+                let Some(value) = value else { continue };
+                if visit(key, value)?.is_break() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The collection as the group has left it.
+    pub(super) fn collection(&mut self, id: CollectionId) -> Result<Option<&CollectionRow>, StoreError> {
+        self.load(id)?;
+        Ok(self.collections.get(&id).and_then(Option::as_ref))
+    }
+
+    /// The collection, to be changed.
+    ///
+    /// # Errors
+    /// If there is none: a write into it cannot be done.
+    pub(super) fn collection_mut(&mut self, id: CollectionId) -> Result<&mut CollectionRow, CommitError> {
+        self.load(id)?;
+        self.dirty.insert(id);
+        let row = self.collections.get_mut(&id).and_then(Option::as_mut).ok_or_else(|| missing(id))?;
+        self.undo.collections.entry(id).or_insert_with(|| Some(Some(row.clone())));
+        Ok(row)
+    }
+
+    /// Puts or deletes a collection.
+    pub(super) fn set_collection(&mut self, id: CollectionId, row: Option<CollectionRow>) {
+        self.dirty.insert(id);
+        let before = self.collections.insert(id, row);
+        self.undo.collections.entry(id).or_insert(before);
+    }
+
+    fn load(&mut self, id: CollectionId) -> Result<(), StoreError> {
+        if !self.collections.contains_key(&id)
+            && let Some(row) = self.kv.get(&keys::collection(id))?
+        {
+            self.collections.insert(id, Some(rows::decode(&row, "collections")?));
+        }
+        Ok(())
+    }
+
+    /// Counts a change of a collection: its revision grows by one.
+    pub(super) fn bump(&mut self, id: CollectionId) -> Result<Revision, CommitError> {
+        let (at, epoch) = (self.at, self.terms.epoch);
+        let collection = &mut self.collection_mut(id)?.collection;
+        collection.revision.0 += 1;
+        collection.modified = at;
+        collection.epoch = epoch;
+        let revision = collection.revision;
+        match collection.epochs.last_mut() {
+            Some((last, reached)) if *last == epoch => *reached = revision,
+            _ => collection.epochs.push((epoch, revision)),
+        }
+        let surplus = collection.epochs.len().saturating_sub(EPOCHS_MAX);
+        collection.epochs.drain(..surplus);
+        Ok(revision)
+    }
+
+    pub(super) fn usage(&self, owner: PrincipalId) -> Result<u64, StoreError> {
+        self.get(&keys::usage(owner))?.map_or(Ok(0), |row| rows::decode(&row, "usage"))
+    }
+
+    /// Counts bytes that came and bytes that went.
+    pub(super) fn count_bytes(&mut self, owner: PrincipalId, more: u64, less: u64) -> Result<(), StoreError> {
+        let used = self.usage(owner)?.saturating_add(more).saturating_sub(less);
+        match used {
+            0 => self.delete(keys::usage(owner)),
+            used => self.put(keys::usage(owner), rows::encode(&used)),
+        }
+        Ok(())
+    }
+
+    /// Keeps the largest number given out of a kind.
+    pub(super) fn raise(&mut self, counter: &str, to: u64) -> Result<(), StoreError> {
+        let key = keys::meta(counter);
+        let now: u64 = self.get(&key)?.map_or(Ok(0), |row| rows::decode(&row, "counters"))?;
+        if to > now {
+            self.put(key, rows::encode(&to));
+        }
+        Ok(())
+    }
+}
+
+fn missing(id: CollectionId) -> CommitError {
+    CommitError::Failed { assert: super::Assert::CollectionPresent(id), found: None }
+}
+
+/// Visits the group's own rows that come before the engine's next one.
+fn emit_before<'c>(
+    over: &mut Peekable<impl Iterator<Item = (&'c Key, &'c Option<Bytes>)>>,
+    next: &[u8],
+    visit: &mut Visit<'_>,
+) -> Result<ControlFlow<()>, StoreError> {
+    while let Some((key, value)) = over.next_if(|(key, _)| key.as_slice() < next) {
+        if let Some(value) = value
+            && visit(key, value)?.is_break()
+        {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}

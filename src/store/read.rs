@@ -1,0 +1,281 @@
+//! Reading. Every answer is of one state of the store. Nothing here waits for anything but the moment in which a group
+//! is applied, so the calls are made where the caller runs; pages keep each of them short.
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use super::keys::{self, Key, Table};
+use super::kv::Kv;
+use super::rows::{self, CollectionRow};
+use super::{Page, Store, StoreError};
+use crate::base::{CollectionId, PrincipalId, Revision};
+use crate::model::{Change, ChangeKind, Collection, Credentials, Event, Lock, Object, Principal, UserName};
+
+impl Store {
+    /// The principal with that id.
+    pub async fn principal(&self, id: PrincipalId) -> Result<Option<Principal>, StoreError> {
+        let (kv, _gate) = self.0.shared.read();
+        get(kv, &keys::principal(id), "principals")
+    }
+
+    /// The principal of that name.
+    pub async fn principal_named(&self, name: &UserName) -> Result<Option<Principal>, StoreError> {
+        let (kv, _gate) = self.0.shared.read();
+        match get(kv, &keys::principal_name(name), "principals' names")? {
+            Some(id) => get(kv, &keys::principal(id), "principals"),
+            None => Ok(None),
+        }
+    }
+
+    /// All principals by name, from behind `after`.
+    pub async fn principals(&self, after: Option<&UserName>, limit: usize) -> Result<Page<Principal>, StoreError> {
+        let (kv, _gate) = self.0.shared.read();
+        let (first, to) = keys::table(Table::PrincipalNames);
+        let from = after.map_or(first, |name| keys::behind(keys::principal_name(name)));
+        let ids: Page<PrincipalId> = page(kv, (from, to), limit, |_, row| rows::decode(row, "principals' names"))?;
+        let mut principals = Vec::with_capacity(ids.rows.len());
+        for id in ids.rows {
+            principals.extend(get(kv, &keys::principal(id), "principals")?);
+        }
+        Ok(Page { rows: principals, more: ids.more })
+    }
+
+    /// What the principal can log in with.
+    pub async fn credentials(&self, id: PrincipalId) -> Result<Option<Credentials>, StoreError> {
+        let (kv, _gate) = self.0.shared.read();
+        get(kv, &keys::credentials(id), "credentials")
+    }
+
+    /// The bytes that a principal's collections hold together (RFC 4331).
+    pub async fn usage(&self, id: PrincipalId) -> Result<u64, StoreError> {
+        let (kv, _gate) = self.0.shared.read();
+        Ok(get(kv, &keys::usage(id), "usage")?.unwrap_or(0))
+    }
+
+    /// The collection with that id.
+    pub async fn collection(&self, id: CollectionId) -> Result<Option<Collection>, StoreError> {
+        let (kv, _gate) = self.0.shared.read();
+        collection(kv, id)
+    }
+
+    /// The collection called `name` in `parent`.
+    pub async fn child(&self, parent: CollectionId, name: &str) -> Result<Option<Collection>, StoreError> {
+        let (kv, _gate) = self.0.shared.read();
+        match get(kv, &keys::member(Table::Children, parent, name), "children")? {
+            Some(id) => collection(kv, id),
+            None => Ok(None),
+        }
+    }
+
+    /// The collections in `parent`, by name.
+    pub async fn children(&self, parent: CollectionId) -> Result<Vec<Collection>, StoreError> {
+        let (kv, _gate) = self.0.shared.read();
+        let mut ids: Vec<CollectionId> = Vec::new();
+        let (from, to) = keys::within(Table::Children, parent.0);
+        kv.scan(&from, &to, &mut |_, row| {
+            ids.push(rows::decode(row, "children")?);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let mut children = Vec::with_capacity(ids.len());
+        for id in ids {
+            children.extend(collection(kv, id)?);
+        }
+        Ok(children)
+    }
+
+    /// An object without its bytes.
+    pub async fn object(&self, collection: CollectionId, name: &str) -> Result<Option<Object>, StoreError> {
+        let (kv, _gate) = self.0.shared.read();
+        object(kv, collection, name)
+    }
+
+    /// An object with its bytes, of one and the same state.
+    pub async fn content(&self, collection: CollectionId, name: &str) -> Result<Option<(Object, Bytes)>, StoreError> {
+        let (kv, _gate) = self.0.shared.read();
+        content(kv, collection, name)
+    }
+
+    /// Several objects with their bytes, all of one and the same state, in the order of `names`; `None` for those that
+    /// are not there. The caller bounds how many it asks for at once.
+    pub async fn contents(
+        &self,
+        collection: CollectionId,
+        names: &[&str],
+    ) -> Result<Vec<Option<(Object, Bytes)>>, StoreError> {
+        let (kv, _gate) = self.0.shared.read();
+        names.iter().map(|name| content(kv, collection, name)).collect()
+    }
+
+    /// The objects of a collection by name, from behind `after`, without their bytes.
+    pub async fn objects(
+        &self,
+        collection: CollectionId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Object>, StoreError> {
+        let (kv, _gate) = self.0.shared.read();
+        objects(kv, collection, after, limit)
+    }
+
+    /// Like [`Store::objects`], with their bytes: a page ends early where its bytes come to more than `bytes_max`.
+    pub async fn objects_with_content(
+        &self,
+        collection: CollectionId,
+        after: Option<&str>,
+        limit: usize,
+        bytes_max: u64,
+    ) -> Result<Page<(Object, Bytes)>, StoreError> {
+        let (kv, _gate) = self.0.shared.read();
+        let listed = objects(kv, collection, after, limit)?;
+        let mut page = Page { rows: Vec::with_capacity(listed.rows.len()), more: listed.more };
+        let mut wanted = listed.rows.into_iter();
+        let mut sum = 0;
+        for object in wanted.by_ref() {
+            sum += object.size;
+            let bytes = bytes_of(kv, collection, &object.name)?;
+            page.rows.push((object, bytes));
+            if sum > bytes_max {
+                break;
+            }
+        }
+        page.more |= wanted.next().is_some();
+        Ok(page)
+    }
+
+    /// The name of the object that has `uid`.
+    pub async fn name_of_uid(&self, collection: CollectionId, uid: &str) -> Result<Option<String>, StoreError> {
+        let (kv, _gate) = self.0.shared.read();
+        get(kv, &keys::member(Table::Uids, collection, uid), "UIDs")
+    }
+
+    /// The change log of a collection behind `since`, oldest first: each member once, with its last change (Y2).
+    /// Costs what changed, not what is there (Y3). From revision 0 it lists every member.
+    pub async fn changes(
+        &self,
+        collection: CollectionId,
+        since: Revision,
+        limit: usize,
+    ) -> Result<Page<Change>, StoreError> {
+        let (kv, _gate) = self.0.shared.read();
+        changes(kv, collection, since, limit)
+    }
+
+    /// A collection and its changes behind `since`, of one and the same state. `None` if there is no such collection.
+    pub async fn delta(
+        &self,
+        id: CollectionId,
+        since: Revision,
+        limit: usize,
+    ) -> Result<Option<(Collection, Page<Change>)>, StoreError> {
+        let (kv, _gate) = self.0.shared.read();
+        match collection(kv, id)? {
+            Some(collection) => Ok(Some((collection, changes(kv, id, since, limit)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// Every lock there is, expired ones too until they are removed. Few, and kept in memory.
+    pub async fn locks(&self) -> Result<Vec<Lock>, StoreError> {
+        let (_, _gate) = self.0.shared.read();
+        Ok(self.0.shared.locks())
+    }
+
+    /// Durable events behind `after`, in order.
+    pub async fn events(&self, after: u64, limit: usize) -> Result<Page<Event>, StoreError> {
+        let (kv, _gate) = self.0.shared.read();
+        let Some(from) = after.checked_add(1) else { return Ok(Page { rows: Vec::new(), more: false }) };
+        let range = (keys::event(from), keys::behind(keys::event(self.0.shared.durable_events())));
+        page(kv, range, limit, |_, row| rows::decode(row, "events"))
+    }
+}
+
+fn get<T: DeserializeOwned>(kv: &dyn Kv, key: &[u8], what: &str) -> Result<Option<T>, StoreError> {
+    kv.get(key)?.map(|row| rows::decode(&row, what)).transpose()
+}
+
+fn collection(kv: &dyn Kv, id: CollectionId) -> Result<Option<Collection>, StoreError> {
+    let row: Option<CollectionRow> = get(kv, &keys::collection(id), "collections")?;
+    Ok(row.map(|row| row.collection))
+}
+
+fn object(kv: &dyn Kv, id: CollectionId, name: &str) -> Result<Option<Object>, StoreError> {
+    let row = kv.get(&keys::member(Table::Objects, id, name))?;
+    row.map(|row| rows::decode_object(name, &row)).transpose()
+}
+
+fn content(kv: &dyn Kv, id: CollectionId, name: &str) -> Result<Option<(Object, Bytes)>, StoreError> {
+    match object(kv, id, name)? {
+        Some(object) => Ok(Some((object, bytes_of(kv, id, name)?))),
+        None => Ok(None),
+    }
+}
+
+fn bytes_of(kv: &dyn Kv, id: CollectionId, name: &str) -> Result<Bytes, StoreError> {
+    kv.get(&keys::member(Table::Bytes, id, name))?.ok_or_else(|| {
+        StoreError::Corrupt(format!("an object of collection {id} has lost its bytes; run `kalends verify`"))
+    })
+}
+
+fn objects(kv: &dyn Kv, id: CollectionId, after: Option<&str>, limit: usize) -> Result<Page<Object>, StoreError> {
+    let (first, to) = keys::within(Table::Objects, id.0);
+    let from = after.map_or(first, |name| keys::behind(keys::member(Table::Objects, id, name)));
+    page(kv, (from, to), limit, |key, row| {
+        rows::decode_object(keys::name_of(key).ok_or_else(|| rows::bad_key("objects"))?, row)
+    })
+}
+
+/// The first `limit` rows of a range, and whether there are more.
+fn page<T>(
+    kv: &dyn Kv,
+    (from, to): (Key, Key),
+    limit: usize,
+    read: impl Fn(&[u8], &[u8]) -> Result<T, StoreError>,
+) -> Result<Page<T>, StoreError> {
+    let mut page = Page { rows: Vec::new(), more: false };
+    kv.scan(&from, &to, &mut |key, row| {
+        page.more = page.rows.len() == limit;
+        if page.more {
+            return Ok(ControlFlow::Break(()));
+        }
+        page.rows.push(read(key, row)?);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(page)
+}
+
+/// What is there and what is gone are logs of their own, so that a first sync does not read a single deletion;
+/// here they are merged.
+fn changes(kv: &dyn Kv, id: CollectionId, since: Revision, limit: usize) -> Result<Page<Change>, StoreError> {
+    let present = log_page(kv, Table::Log, id, since, limit, |row| rows::decode_entry(row))?;
+    let gone = if since == Revision(0) {
+        Page { rows: Vec::new(), more: false }
+    } else {
+        log_page(kv, Table::Tombstones, id, since, limit, |row| {
+            Ok((ChangeKind::Deleted, rows::decode(row, "deletions")?))
+        })?
+    };
+    let mut rows = present.rows;
+    rows.extend(gone.rows);
+    rows.sort_unstable_by_key(|change| change.revision);
+    let more = present.more || gone.more || rows.len() > limit;
+    rows.truncate(limit);
+    Ok(Page { rows, more })
+}
+
+fn log_page(
+    kv: &dyn Kv,
+    table: Table,
+    id: CollectionId,
+    since: Revision,
+    limit: usize,
+    read: impl Fn(&[u8]) -> Result<(ChangeKind, String), StoreError>,
+) -> Result<Page<Change>, StoreError> {
+    let range = (keys::behind(keys::log(table, id, since)), keys::within(table, id.0).1);
+    page(kv, range, limit, |key, row| {
+        let revision = keys::revision_of(key).ok_or_else(|| rows::bad_key("a change log"))?;
+        let (kind, name) = read(row)?;
+        Ok(Change { revision, name, kind })
+    })
+}

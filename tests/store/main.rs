@@ -1,0 +1,4 @@
+//! The store's contract, the same on every engine, told from outside.
+
+mod contract;
+mod support;
