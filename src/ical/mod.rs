@@ -30,3 +30,6 @@ pub use split::{PRODID, join, new_calendar, split};
 pub use text::{decode_param, encode_param, escape_text, split_raw, unescape_text};
 pub use tree::{Component, Param, Property};
 pub use value::{DateOrTime, Duration, Period, PeriodEnd, ValueError, format_offset, parse_offset, parse_utc};
+
+#[cfg(test)]
+mod tests;
