@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use kalends::base::Limits;
-use kalends::ical::{CalendarObject, InvalidKind, parse, parse_stream};
+use kalends::ical::{CalendarObject, InvalidKind, parse, parse_jcal, parse_stream, to_jcal};
 
 use InvalidKind::{CalendarData, CalendarObjectResource, Rscale};
 
@@ -92,6 +92,18 @@ fn what_is_taken_survives_writing() {
             let again = parse(written.as_bytes(), &Limits::default()).expect(name);
             assert_eq!(again, calendar, "{name}");
         }
+    }
+}
+
+#[test]
+fn what_is_taken_survives_jcal() {
+    for (name, _) in FILES {
+        let Ok(object) = CalendarObject::parse(&read(name), &Limits::default()) else { continue };
+        let jcal = to_jcal(&object.calendar);
+        let again = parse_jcal(jcal.to_string().as_bytes(), &Limits::default()).expect(name);
+        let again = CalendarObject::of(again, &Limits::default()).expect(name);
+        assert_eq!(to_jcal(&again.calendar), jcal, "{name}");
+        assert_eq!((again.uid, again.overrides), (object.uid, object.overrides), "{name}");
     }
 }
 

@@ -31,7 +31,8 @@ fn refused(content: &str) -> InvalidKind {
 fn a_series_with_its_overrides() {
     let moved = event(&["RECURRENCE-ID:20240111T090000Z"]);
     let onwards = event(&["RECURRENCE-ID;RANGE=THISANDFUTURE;TZID=Europe/Berlin:20240113T100000"]);
-    let object = parse(&[&moved, &event(&["RRULE:FREQ=DAILY"]), &onwards].map(String::as_str).join("\n")).expect("series");
+    let object =
+        parse(&[&moved, &event(&["RRULE:FREQ=DAILY"]), &onwards].map(String::as_str).join("\n")).expect("series");
     assert_eq!((object.uid.as_str(), object.kind, object.master), ("u", ComponentKind::Event, Some(1)));
     let overrides: Vec<_> = object.overrides.iter().map(|o| (o.index, o.this_and_future)).collect();
     assert_eq!(overrides, [(0, false), (2, true)]);
@@ -146,7 +147,13 @@ fn bounds() {
     };
     assert_eq!(refused(&["RRULE:FREQ=DAILY;COUNT=10"]), None);
     assert_eq!(refused(&["RRULE:FREQ=DAILY;COUNT=11"]), Some(Instances));
-    assert_eq!(refused(&["RDATE:20240101,20240102,20240103,20240104,20240105,20240106", "RDATE:20240107,20240108,20240109,20240110,20240111"]), Some(Instances));
+    assert_eq!(
+        refused(&[
+            "RDATE:20240101,20240102,20240103,20240104,20240105,20240106",
+            "RDATE:20240107,20240108,20240109,20240110,20240111"
+        ]),
+        Some(Instances)
+    );
     assert_eq!(refused(&["ATTENDEE:mailto:a", "ATTENDEE:mailto:b"]), None);
     assert_eq!(refused(&["ATTENDEE:mailto:a", "ATTENDEE:mailto:b", "ATTENDEE:mailto:c"]), Some(Attendees));
     assert_eq!(refused(&[&format!("SUMMARY:{}", "x".repeat(400))]), Some(ResourceSize));

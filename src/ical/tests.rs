@@ -67,9 +67,10 @@ fn survives(bytes: &[u8]) {
     let _ = CalendarObject::parse(bytes, &limits());
     for calendar in parse_stream(bytes, &limits()).unwrap_or_default() {
         assert_eq!(parse(calendar.to_ics().as_bytes(), &limits()), Ok(calendar.clone()));
-        let jcal = to_jcal(&calendar);
-        let read = from_jcal(&jcal, &limits()).expect("our own jCal is read");
-        assert_eq!(to_jcal(&read), jcal);
+        // A broken value under an explicit VALUE becomes `unknown`, and loses that VALUE; after that it is stable.
+        let round = |c: &Component| from_jcal(&to_jcal(c), &limits()).expect("our own jCal is read");
+        let once = round(&calendar);
+        assert_eq!(to_jcal(&round(&once)), to_jcal(&once));
         let _ = split(&calendar);
     }
 }

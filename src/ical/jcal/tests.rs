@@ -154,6 +154,8 @@ fn lines_and_their_jcal() {
         ("DTSTART;VALUE=DATE;X-SLACK=30.3:20110512", json!(["dtstart", {"x-slack": "30.3"}, "date", "2011-05-12"])),
         ("X-FUTURE;VALUE=X-KIND:raw\\,", json!(["x-future", {}, "x-kind", "raw\\,"])),
         ("CREATED:yesterday", json!(["created", {}, "unknown", "yesterday"])),
+        ("RRULE:\"", json!(["rrule", {}, "unknown", "\""])),
+        ("RRULE:FREQ=YEARLY;X=a=b", json!(["rrule", {}, "unknown", "FREQ=YEARLY;X=a=b"])),
         ("RRULE:FREQ=YEARLY;BYMONTH=5L", json!(["rrule", {}, "recur", {"freq": "YEARLY", "bymonth": "5L"}])),
     ];
     for (content, jcal) in cases {

@@ -4,6 +4,7 @@ use base64::Engine;
 use serde_json::{Map, Number, Value, json};
 
 use super::kind::{Shape, default_type, shape};
+use crate::ical::parse::is_name;
 use crate::ical::{Component, DateOrTime, Param, Period, PeriodEnd, Property};
 use crate::ical::{parse_offset, rule_parts, split_raw, unescape_text};
 
@@ -140,6 +141,9 @@ fn rule(raw: &str) -> Option<Value> {
     let mut object = Map::new();
     for (name, value) in rule_parts(raw) {
         let name = name.to_ascii_lowercase();
+        if !is_name(&name) || value.contains('=') {
+            return None;
+        }
         let value = rule_part(&name, value)?;
         if object.insert(name, value).is_some() {
             return None;
