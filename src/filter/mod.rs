@@ -1,10 +1,33 @@
 //! Layer 2: what a calendar-query asks (RFC 4791 §9.6–9.9): the filter as a value, its exact evaluator, and the
 //! plan that spares objects from being read. Also the making of partial, expanded and limited calendar data.
+//!
+//! - [`check`] tells whether a filter means anything, [`plan`] what index rows say about it,
+//!   [`matches`] and [`matches_series`] decide.
+//! - [`render`] and [`render_series`] write the calendar data that was asked for.
+//!
+//! A comp-filter holds if one component of its name passes all of it: its time-range, its prop-filters and its inner
+//! comp-filters speak of the same component. A prop-filter holds if one property of its name passes.
+//!
+//! Not here: XML (`xml`, `dav`), where the objects are (`service`).
 
 use crate::base::Interval;
-use crate::ical::CalendarObject;
-use crate::recur::{Budget, BudgetExceeded};
-use crate::zone::Zone;
+
+mod alarm;
+mod check;
+mod collation;
+mod evaluate;
+mod expand;
+mod instances;
+mod limit;
+mod plan;
+mod render;
+mod times;
+
+pub use check::{FilterError, check};
+pub use evaluate::{matches, matches_series};
+pub use plan::{Plan, RowFacts, Verdict, plan};
+pub use render::{render, render_series};
+pub use times::{interval_of, span_of};
 
 /// CALDAV:comp-filter (RFC 4791 §9.7.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,54 +159,4 @@ pub enum NoValue {
     Whole,
     /// The name alone.
     NameOnly,
-}
-
-/// Whether `object` passes `filter` (whose outermost name is VCALENDAR). Floating and all-day values are read in
-/// `floating`.
-///
-/// # Errors
-/// [`BudgetExceeded`] if its recurrences are more than `budget` allows.
-pub fn matches(
-    filter: &CompFilter,
-    object: &CalendarObject,
-    floating: &Zone,
-    budget: &mut Budget,
-) -> Result<bool, BudgetExceeded> {
-    let _ = (filter, object, floating, budget);
-    todo!()
-}
-
-/// What of the index rows can decide `filter` before an object is read: rows outside of it cannot match.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
-    /// Only objects of these kinds can match; `None` is all.
-    pub kinds: Option<Vec<crate::ical::ComponentKind>>,
-    /// Only objects whose span touches this can match. Alarms are left to the evaluator.
-    pub window: Option<Interval>,
-    /// Only the object of this UID can match (a text-match on UID).
-    pub uid_contains: Option<String>,
-    /// Kind and window decide it alone for objects that do not recur and whose span is exact.
-    pub exact: bool,
-}
-
-/// The plan of `filter`.
-pub fn plan(filter: &CompFilter) -> Plan {
-    let _ = filter;
-    todo!()
-}
-
-/// The text that answers `request` for `object`, whose stored bytes are `stored`. Returns `stored` itself where the
-/// request is for everything.
-///
-/// # Errors
-/// [`BudgetExceeded`] if expanding takes more than `budget` allows.
-pub fn render(
-    request: &DataRequest,
-    object: &CalendarObject,
-    stored: &str,
-    floating: &Zone,
-    budget: &mut Budget,
-) -> Result<String, BudgetExceeded> {
-    let _ = (request, object, stored, floating, budget);
-    todo!()
 }

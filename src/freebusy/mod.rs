@@ -1,9 +1,24 @@
 //! Layer 2: busy time (RFC 4791 §7.10, RFC 7953) as bitmask days and as exact periods (invariants F1–F4).
+//!
+//! [`contributions`] says what one object is busy with; [`CalendarMask`] holds what a whole calendar is busy with in a
+//! range of days, as bits; [`common_free`] finds meetings on many masks; [`vfreebusy`] writes the answer. Not here:
+//! who may ask (`access`), which calendars count and how long a mask stays valid (`service`).
 
-use crate::base::{Interval, Utc};
-use crate::ical::CalendarObject;
-use crate::recur::{Budget, BudgetExceeded};
-use crate::zone::Zone;
+mod availability;
+mod contributions;
+mod mask;
+mod periods;
+mod search;
+mod text;
+
+pub use availability::unavailable;
+pub use contributions::{contributions, contributions_of_series};
+pub use mask::{Answer, CalendarMask, DAY_SLOTS, DayMask, SLOT_SECONDS};
+pub use periods::merge;
+pub use search::{Blocking, common_free, free_slots};
+pub use text::{vfreebusy, vfreebusy_component};
+
+use crate::base::Interval;
 
 /// FBTYPE (RFC 5545 §3.2.9), FREE left out: free is what nothing covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,33 +38,4 @@ pub struct BusyPeriod {
     pub interval: Interval,
     /// Which kind.
     pub kind: BusyType,
-}
-
-/// What `object` contributes to the busy time of `window`, not yet merged: opaque events that are not cancelled, and
-/// the periods of stored VFREEBUSYs (RFC 4791 §7.10). Clipped to the window.
-///
-/// # Errors
-/// [`BudgetExceeded`] if its recurrences are more than `budget` allows.
-pub fn contributions(
-    object: &CalendarObject,
-    window: Interval,
-    floating: &Zone,
-    budget: &mut Budget,
-) -> Result<Vec<BusyPeriod>, BudgetExceeded> {
-    let _ = (object, window, floating, budget);
-    todo!()
-}
-
-/// Merges periods: within a kind overlapping and touching ones become one, and where kinds overlap the stronger one
-/// wins (BUSY over BUSY-UNAVAILABLE over BUSY-TENTATIVE). Sorted by start.
-pub fn merge(periods: Vec<BusyPeriod>) -> Vec<BusyPeriod> {
-    let _ = periods;
-    todo!()
-}
-
-/// The VCALENDAR with one VFREEBUSY that answers a free-busy-query (RFC 4791 §7.10): DTSTAMP is `now`, and
-/// one FREEBUSY property for each kind.
-pub fn vfreebusy(window: Interval, periods: &[BusyPeriod], now: Utc) -> String {
-    let _ = (window, periods, now);
-    todo!()
 }

@@ -10,6 +10,7 @@
 //!
 //! Not here: what a TZID means (`zone`), which days a rule yields (`recur`), partial retrieval (`filter`).
 
+mod available;
 mod check;
 mod jcal;
 mod object;
@@ -22,6 +23,7 @@ mod value;
 mod view;
 mod write;
 
+pub use available::available_objects;
 pub use jcal::{from_jcal, parse_jcal, to_jcal};
 pub use object::{CalendarObject, ComponentKind, Invalid, InvalidKind, Override};
 pub use parse::{parse, parse_stream};

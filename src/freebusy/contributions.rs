@@ -1,0 +1,112 @@
+//! What one object is busy with (RFC 4791 §7.10).
+
+use super::availability::unavailable;
+use super::periods::clip;
+use super::{BusyPeriod, BusyType};
+use crate::base::{Interval, Utc};
+use crate::ical::{CalendarObject, Component, ComponentKind, Period, PeriodEnd, Property};
+use crate::recur::{Budget, BudgetExceeded, Series};
+use crate::zone::{Zone, Zones};
+
+/// What `object` contributes to the busy time of `window`, not yet merged: opaque events that are not cancelled, and
+/// the periods of stored VFREEBUSYs (RFC 4791 §7.10), and the time outside of a VAVAILABILITY's AVAILABLEs (RFC 7953 §5; for
+/// more than one such object see [`unavailable`]). Clipped to the window.
+///
+/// An object whose recurrence cannot be understood contributes nothing.
+///
+/// # Errors
+/// [`BudgetExceeded`] if its recurrences are more than `budget` allows.
+pub fn contributions(
+    object: &CalendarObject,
+    window: Interval,
+    floating: &Zone,
+    budget: &mut Budget,
+) -> Result<Vec<BusyPeriod>, BudgetExceeded> {
+    match object.kind {
+        ComponentKind::Event if busy_types(object).iter().all(Option::is_none) => Ok(Vec::new()),
+        ComponentKind::Event => match Series::new(object, floating) {
+            Ok(series) => contributions_of_series(object, &series, window, budget),
+            Err(_) => Ok(Vec::new()),
+        },
+        ComponentKind::FreeBusy => {
+            let zones = Zones::of(&object.calendar, floating);
+            Ok(clip(object.calendar.children("VFREEBUSY").flat_map(|c| stored_periods(c, &zones)), window))
+        }
+        ComponentKind::Availability => unavailable(&[object], window, floating, budget),
+        ComponentKind::Todo | ComponentKind::Journal => Ok(Vec::new()),
+    }
+}
+
+/// As [`contributions`] of an event whose `series` is already compiled.
+///
+/// # Errors
+/// [`BudgetExceeded`] if its recurrences are more than `budget` allows.
+pub fn contributions_of_series(
+    object: &CalendarObject,
+    series: &Series,
+    window: Interval,
+    budget: &mut Budget,
+) -> Result<Vec<BusyPeriod>, BudgetExceeded> {
+    let kinds = busy_types(object);
+    if kinds.iter().all(Option::is_none) {
+        return Ok(Vec::new());
+    }
+    let occurrences = series.occurrences(window, budget)?;
+    let busy = occurrences.iter().filter_map(|occurrence| {
+        let kind = (*kinds.get(occurrence.component)?)?;
+        Some(BusyPeriod { interval: occurrence.interval, kind })
+    });
+    Ok(clip(busy, window))
+}
+
+/// For each component of the object how busy it makes.
+fn busy_types(object: &CalendarObject) -> Vec<Option<BusyType>> {
+    object.calendar.components.iter().map(busy_type).collect()
+}
+
+/// The table of RFC 4791 §7.10.
+fn busy_type(component: &Component) -> Option<BusyType> {
+    let free = !component.is("VEVENT")
+        || component.value_is("TRANSP", "TRANSPARENT")
+        || component.value_is("STATUS", "CANCELLED");
+    let tentative = component.value_is("STATUS", "TENTATIVE");
+    match (free, tentative) {
+        (true, _) => None,
+        (false, true) => Some(BusyType::Tentative),
+        (false, false) => Some(BusyType::Busy),
+    }
+}
+
+fn stored_periods(freebusy: &Component, zones: &Zones) -> Vec<BusyPeriod> {
+    let mut all = Vec::new();
+    for property in freebusy.all("FREEBUSY") {
+        let Some(kind) = fbtype(property) else { continue };
+        let periods = property.periods().unwrap_or_default();
+        all.extend(periods.iter().map(|period| BusyPeriod { interval: interval_of(period, zones), kind }));
+    }
+    all
+}
+
+/// FBTYPE (RFC 5545 §3.2.9): BUSY by default and for what we don't know.
+fn fbtype(property: &Property) -> Option<BusyType> {
+    let is = |kind| property.param_is("FBTYPE", kind);
+    if is("FREE") {
+        None
+    } else if is("BUSY-TENTATIVE") {
+        Some(BusyType::Tentative)
+    } else if is("BUSY-UNAVAILABLE") {
+        Some(BusyType::Unavailable)
+    } else {
+        Some(BusyType::Busy)
+    }
+}
+
+/// The absolute time of a period. Those of FREEBUSY are in UTC (RFC 5545 §3.8.2.6), where a day has 24 hours.
+fn interval_of(period: &Period, zones: &Zones) -> Interval {
+    let start = zones.to_utc(&period.start);
+    let end: Utc = match &period.end {
+        PeriodEnd::At(end) => zones.to_utc(end),
+        PeriodEnd::After(length) => start.plus(length.days.saturating_mul(86_400).saturating_add(length.seconds)),
+    };
+    Interval::new(start, end)
+}
