@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import pathlib
 import shutil
@@ -90,3 +91,19 @@ def run(command, what, **options):
 
 def digest(path):
     return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+
+
+def scenario(command, server):
+    """Runs a program that prints a JSON line for each check: {"name", "ok", "note"}. It finds the server in its environment."""
+    environment = {
+        **os.environ,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "SERVER": json.dumps({"origin": server.origin, "root": server.root, "users": server.users}),
+    }
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, env=environment, cwd=CACHE
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode != 0 or not lines:
+        raise RuntimeError(f"the scenario broke off (code {done.returncode}):\n{done.stdout[-1500:]}{done.stderr[-3000:]}")
+    return {line["name"]: ("pass" if line["ok"] else "fail", line["note"]) for line in lines}
