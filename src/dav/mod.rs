@@ -2,6 +2,10 @@
 //! method goes where. Nothing here touches the store: use-cases in `service` do.
 
 mod error;
+pub mod multistatus;
+mod propfind;
+pub mod props;
+pub mod report;
 mod request;
 
 pub use error::{Failure, privilege_name, write_condition};
@@ -38,8 +42,9 @@ pub async fn handle(context: &std::sync::Arc<Context>, request: Request) -> Resp
 }
 
 async fn route(context: &std::sync::Arc<Context>, request: Request) -> Result<Response, Failure> {
-    let _ = context;
     match request.method.as_str() {
+        "PROPFIND" => propfind::propfind(context, request).await,
+        "REPORT" => report::dispatch(context, request).await,
         _ => Err(Failure::method_not_implemented(request.method.as_str())),
     }
 }

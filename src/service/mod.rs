@@ -4,6 +4,8 @@
 
 pub mod accounts;
 pub mod conditions;
+pub mod collections;
+pub mod directory;
 mod error;
 pub mod locks;
 pub mod objects;

@@ -17,4 +17,4 @@ mod tests;
 
 pub use parse::parse;
 pub use tree::{Element, Name, Node, XmlError};
-pub use writer::Writer;
+pub use writer::{Mark, Writer};

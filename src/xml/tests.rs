@@ -168,6 +168,17 @@ fn the_writer_escapes_and_closes() {
 }
 
 #[test]
+fn what_was_written_since_a_mark_can_be_forgotten() {
+    let mut writer = Writer::document(ns::DAV, "a");
+    writer.open(ns::DAV, "b");
+    let mark = writer.mark();
+    writer.open("urn:x", "c").text("d");
+    writer.rewind(mark);
+    writer.attribute("e", "f").close();
+    assert!(String::from_utf8(writer.finish()).unwrap().ends_with("><D:b e=\"f\"/></D:a>"));
+}
+
+#[test]
 fn empty_elements_are_short() {
     let mut writer = Writer::document(ns::DAV, "a");
     writer.element(ns::DAV, "b", "").raw("").text("");

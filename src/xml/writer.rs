@@ -16,6 +16,15 @@ pub struct Writer {
     in_tag: bool,
 }
 
+/// A place in a document that is being written ([`Writer::mark`]).
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    out: usize,
+    names: usize,
+    depth: usize,
+    in_tag: bool,
+}
+
 impl Writer {
     /// A writer with the XML declaration and the root element `ns:local` opened.
     pub fn document(ns: &str, local: &str) -> Self {
@@ -106,6 +115,20 @@ impl Writer {
             self.out.push_str(xml);
         }
         self
+    }
+
+    /// Where the document stands, to [`Writer::rewind`] to.
+    pub fn mark(&self) -> Mark {
+        Mark { out: self.out.len(), names: self.names.len(), depth: self.starts.len(), in_tag: self.in_tag }
+    }
+
+    /// Forgets what was written since `mark`. Nothing may have been taken, and nothing closed that was open then.
+    pub fn rewind(&mut self, mark: Mark) {
+        debug_assert!(self.out.len() >= mark.out && self.starts.len() >= mark.depth, "the mark is of another time");
+        self.out.truncate(mark.out);
+        self.names.truncate(mark.names);
+        self.starts.truncate(mark.depth);
+        self.in_tag = mark.in_tag;
     }
 
     /// How many bytes wait to be taken.

@@ -1,0 +1,41 @@
+//! REPORT (RFC 3253 §3.6): the root element of the body says which. A file per report.
+
+use std::sync::Arc;
+
+use super::props::Kinds;
+use super::{Failure, Request, Response};
+use crate::model::Precondition;
+use crate::service::{Context, Error};
+use crate::xml::{Element, ns};
+
+/// Every report, with the kinds of resources that it can be asked of.
+const REPORTS: &[(&str, &str, Kinds)] = &[
+    (ns::CALDAV, "calendar-query", Kinds::CALENDAR),
+    (ns::CALDAV, "calendar-multiget", Kinds::CALENDAR),
+    (ns::CALDAV, "free-busy-query", Kinds::CALENDAR.or(Kinds::HOME)),
+    (ns::DAV, "sync-collection", Kinds::COLLECTIONS),
+];
+
+/// The reports that a kind of resource knows, as DAV:supported-report-set lists them.
+pub fn supported(kind: Kinds) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let known = REPORTS.iter().filter(move |(.., on)| on.has(kind));
+    known.map(|(namespace, local, _)| (*namespace, *local))
+}
+
+/// Answers a REPORT.
+///
+/// # Errors
+/// 400 without a body, 403 `DAV:supported-report` for one that nobody knows, and what the report says.
+pub async fn dispatch(context: &Arc<Context>, mut request: Request) -> Result<Response, Failure> {
+    let Some(root) = request.xml(&context.limits).await? else {
+        return Err(Error::BadRequest("a REPORT has a body that says which".into()).into());
+    };
+    match (root.name.ns.as_str(), root.name.local.as_str()) {
+        _ => Err(unknown(&root).into()),
+    }
+}
+
+fn unknown(root: &Element) -> Error {
+    let name: String = root.name.local.chars().take(40).collect();
+    Error::precondition(Precondition::SupportedReport, format!("there is no report `{}` here", name.escape_debug()))
+}

@@ -1,0 +1,210 @@
+//! Who there is: principals by id and by search, and the small facts that listings show of them.
+//!
+//! What strangers can learn. A user finds another one if [`tree::may_see`] says so: oneself, whoever has granted one
+//! something, and with an open directory everybody. On top of that, whoever knows a whole mail address may ask
+//! whether it is a user's here, since that is what inviting someone takes; parts of addresses and of names find only those
+//! whom one may see anyway, so nobody can list the users by searching for letters. Results are limited.
+
+use super::{Context, Error, tree};
+use crate::access::Actor;
+use crate::base::PrincipalId;
+use crate::model::{Lock, Path, Principal, UserName};
+
+/// How many principals are read at a time.
+const PAGE: usize = 200;
+
+/// The principal who acts.
+///
+/// # Errors
+/// Of the store only.
+pub async fn of_actor(context: &Context, actor: Actor) -> Result<Option<Principal>, Error> {
+    match actor.principal() {
+        Some(id) => Ok(context.store.principal(id).await?),
+        None => Ok(None),
+    }
+}
+
+/// The name of a principal, if it is still there.
+///
+/// # Errors
+/// Of the store only.
+pub async fn name_of(context: &Context, id: PrincipalId) -> Result<Option<UserName>, Error> {
+    Ok(context.store.principal(id).await?.map(|principal| principal.name))
+}
+
+/// The bytes that a user has stored (RFC 4331).
+///
+/// # Errors
+/// Of the store only.
+pub async fn usage(context: &Context, id: PrincipalId) -> Result<u64, Error> {
+    Ok(context.store.usage(id).await?)
+}
+
+/// Every lock with the place on which it was taken; those on what is gone are left out.
+///
+/// # Errors
+/// Of the store only.
+pub async fn locks(context: &Context) -> Result<Vec<(Path, Lock)>, Error> {
+    let mut placed = Vec::new();
+    for lock in context.store.locks().await? {
+        let Some(collection) = context.store.collection(lock.collection).await? else { continue };
+        let path = match tree::path_of(context, &collection).await {
+            Ok(path) => path,
+            Err(Error::NotFound) => continue,
+            Err(error) => return Err(error),
+        };
+        let place = match &lock.member {
+            Some(member) => path.member(member),
+            None => Some(path),
+        };
+        placed.extend(place.map(|place| (place, lock)));
+    }
+    Ok(placed)
+}
+
+/// One test of a search.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Test {
+    /// What is looked at.
+    pub field: Field,
+    /// What is looked for, in any case of letters.
+    pub text: String,
+    /// How it has to match.
+    pub how: Match,
+}
+
+/// What a search can look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// DAV:displayname, and the user's name.
+    Name,
+    /// CALDAV:calendar-user-address-set and CS:email-address-set.
+    Address,
+    /// CALDAV:calendar-user-type: every principal is an INDIVIDUAL.
+    Type,
+}
+
+/// How a text has to match (the attribute match-type of `principal-property-search`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Match {
+    /// Anywhere in it.
+    Contains,
+    /// At its beginning.
+    StartsWith,
+    /// At its end.
+    EndsWith,
+    /// All of it.
+    Equals,
+}
+
+/// Whether all tests have to hold, or one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Junction {
+    /// All.
+    All,
+    /// One.
+    Any,
+}
+
+/// The principals that match, and whether there are more than the limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Those found, by name.
+    pub principals: Vec<Principal>,
+    /// Whether some were left out.
+    pub more: bool,
+}
+
+/// Searches for principals (RFC 3744 §9.4), within what `actor` may learn.
+///
+/// # Errors
+/// Of the store only.
+pub async fn search(context: &Context, actor: Actor, tests: &[Test], junction: Junction) -> Result<Found, Error> {
+    let mut found = Found { principals: Vec::new(), more: false };
+    if tests.is_empty() {
+        return Ok(found);
+    }
+    let mut after: Option<UserName> = None;
+    loop {
+        let page = context.store.principals(after.as_ref(), PAGE).await?;
+        after = page.rows.last().map(|principal| principal.name.clone());
+        for principal in page.rows {
+            if !matches(&principal, tests, junction) || !may_find(context, actor, &principal, tests).await? {
+                continue;
+            }
+            if found.principals.len() as u64 >= context.limits.search_results_max {
+                found.more = true;
+                return Ok(found);
+            }
+            found.principals.push(principal);
+        }
+        if !page.more {
+            return Ok(found);
+        }
+    }
+}
+
+/// The principals whom `actor` may know of, as many as the limit lets: with a closed directory only oneself, since telling
+/// who else granted something would take a look at every user's home.
+///
+/// # Errors
+/// Of the store only.
+pub async fn visible(context: &Context, actor: Actor) -> Result<Vec<Principal>, Error> {
+    match actor {
+        Actor::User(_) if context.directory == super::Directory::Closed => {
+            Ok(of_actor(context, actor).await?.into_iter().collect())
+        }
+        Actor::Anonymous => Ok(Vec::new()),
+        Actor::User(_) | Actor::System => {
+            let most = usize::try_from(context.limits.search_results_max).unwrap_or(usize::MAX);
+            Ok(context.store.principals(None, most).await?.rows)
+        }
+    }
+}
+
+/// Whether the principal may be shown to whoever searched so.
+async fn may_find(context: &Context, actor: Actor, principal: &Principal, tests: &[Test]) -> Result<bool, Error> {
+    let knows_address = tests.iter().any(|test| {
+        test.field == Field::Address && principal.emails.iter().any(|email| is_whole_address(&test.text, email))
+    });
+    Ok(knows_address || tree::may_see(context, actor, principal).await?)
+}
+
+fn is_whole_address(text: &str, email: &str) -> bool {
+    let text = text.to_lowercase();
+    text.strip_prefix("mailto:").unwrap_or(&text) == email.to_lowercase()
+}
+
+fn matches(principal: &Principal, tests: &[Test], junction: Junction) -> bool {
+    let mut results = tests.iter().map(|test| test.holds(principal));
+    match junction {
+        Junction::All => results.all(|holds| holds),
+        Junction::Any => results.any(|holds| holds),
+    }
+}
+
+impl Test {
+    fn holds(&self, principal: &Principal) -> bool {
+        let wanted = self.text.to_lowercase();
+        let has = |text: &str| self.how.holds(&text.to_lowercase(), &wanted);
+        match self.field {
+            Field::Name => has(principal.name.as_str()) || principal.display_name.as_deref().is_some_and(has),
+            Field::Address => {
+                principal.emails.iter().any(|email| has(email) || has(&format!("mailto:{email}")))
+                    || has(&Path::Principal(principal.name.clone()).href())
+            }
+            Field::Type => has("individual"),
+        }
+    }
+}
+
+impl Match {
+    fn holds(self, text: &str, wanted: &str) -> bool {
+        match self {
+            Self::Contains => text.contains(wanted),
+            Self::StartsWith => text.starts_with(wanted),
+            Self::EndsWith => text.ends_with(wanted),
+            Self::Equals => text == wanted,
+        }
+    }
+}
