@@ -3,8 +3,8 @@
 //! No HTTP and no XML here.
 
 pub mod accounts;
-pub mod conditions;
 pub mod collections;
+pub mod conditions;
 pub mod directory;
 mod error;
 pub mod locks;
