@@ -156,6 +156,9 @@ fn bounds() {
     );
     assert_eq!(refused(&["ATTENDEE:mailto:a", "ATTENDEE:mailto:b"]), None);
     assert_eq!(refused(&["ATTENDEE:mailto:a", "ATTENDEE:mailto:b", "ATTENDEE:mailto:c"]), Some(Attendees));
+    let short = Limits { uid_bytes_max: 0, ..Limits::default() };
+    let refusal = CalendarObject::parse(calendar(&event(&[])).as_bytes(), &short).expect_err("UID too long");
+    assert_eq!(refusal.kind, CalendarObjectResource);
     assert_eq!(refused(&[&format!("SUMMARY:{}", "x".repeat(400))]), Some(ResourceSize));
 }
 

@@ -62,24 +62,27 @@ fn check_once(component: &Component) -> Result<(), Invalid> {
     Ok(())
 }
 
+/// Properties whose value is one date or time.
+const DATES: &[&str] = &["DTSTART", "DTEND", "DUE", "RECURRENCE-ID", "COMPLETED", "CREATED"];
+
 /// Reads every value that something is computed from.
 fn check_values(component: &Component, limits: &Limits) -> Result<(), Invalid> {
     let mut dates: u64 = 0;
     for property in &component.properties {
-        match property.name.to_ascii_uppercase().as_str() {
-            "DTSTART" | "DTEND" | "DUE" | "RECURRENCE-ID" | "COMPLETED" | "CREATED" => drop(property.date()?),
-            "DURATION" => check_duration(property)?,
-            "EXDATE" => drop(property.dates()?),
-            "RDATE" => {
-                dates = dates.saturating_add(count_dates(property)?);
-                check_instances(dates, property, limits)?;
-            }
-            "FREEBUSY" => drop(property.periods()?),
-            "RRULE" | "EXRULE" => {
-                let count = check_rule(property)?;
-                check_instances(count.unwrap_or_default(), property, limits)?;
-            }
-            _ => {}
+        if DATES.iter().any(|name| property.is(name)) {
+            property.date()?;
+        } else if property.is("DURATION") {
+            check_duration(property)?;
+        } else if property.is("EXDATE") {
+            property.dates()?;
+        } else if property.is("RDATE") {
+            dates = dates.saturating_add(count_dates(property)?);
+            check_instances(dates, property, limits)?;
+        } else if property.is("FREEBUSY") {
+            property.periods()?;
+        } else if property.is("RRULE") || property.is("EXRULE") {
+            let count = check_rule(property)?;
+            check_instances(count.unwrap_or_default(), property, limits)?;
         }
     }
     Ok(())

@@ -140,6 +140,10 @@ impl CalendarObject {
         check_calendar(&calendar)?;
         let kind = one_kind(&calendar)?;
         let uid = one_uid(&calendar)?;
+        if uid.len() as u64 > limits.uid_bytes_max {
+            let message = format!("its UID has {} bytes; the limit is {}", uid.len(), limits.uid_bytes_max);
+            return Err(Invalid::new(InvalidKind::CalendarObjectResource, 0, message));
+        }
         let (master, overrides) = places(&calendar)?;
         for component in calendar.components.iter().filter(|c| c.is(kind.name())) {
             check_component(component, kind, limits)?;

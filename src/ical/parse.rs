@@ -248,7 +248,7 @@ fn content_line(number: u32, text: &str) -> Result<Property, Invalid> {
     let mut at = text.bytes().position(|b| matches!(b, b':' | b';')).ok_or_else(no_colon)?;
     let name = &text[..at];
     if !is_name(name) {
-        return Err(refuse(number, format!("{:?} is no property name", shorten(name))));
+        return Err(refuse(number, "the line does not begin with a property's name; was a fold lost?"));
     }
     let mut params = Vec::new();
     while text.as_bytes().get(at) == Some(&b';') {
@@ -268,7 +268,7 @@ fn parameter(number: u32, text: &str, start: usize) -> Result<(Param, usize), In
     let mut at = length.map_or(text.len(), |length| start + length);
     let name = &text[start..at];
     if !is_name(name) {
-        return Err(refuse(number, format!("{:?} is no parameter name", shorten(name))));
+        return Err(refuse(number, "a semicolon is not followed by a parameter's name; does a value need quotes?"));
     }
     let mut values = Vec::new();
     while at < text.len() && matches!(text.as_bytes()[at], b'=' | b',') {
