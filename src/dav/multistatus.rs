@@ -37,6 +37,8 @@ enum Piece {
 pub struct Multistatus {
     writer: Writer,
     sender: Option<mpsc::Sender<Piece>>,
+    /// Whether a part of it has been handed on, so that it cannot become an error any more.
+    started: bool,
 }
 
 /// The client has gone away in the middle of the answer; nothing more needs to be computed.
@@ -52,7 +54,7 @@ impl From<Gone> for Failure {
 impl Multistatus {
     /// One that is kept whole in memory: for answers known to be short.
     pub fn new() -> Self {
-        Self { writer: Writer::document(ns::DAV, "multistatus"), sender: None }
+        Self { writer: Writer::document(ns::DAV, "multistatus"), sender: None, started: false }
     }
 
     /// Where responses are written.
@@ -80,6 +82,11 @@ impl Multistatus {
         );
     }
 
+    /// Whether a part of the answer is on its way already: a failure can no longer take its place.
+    pub fn has_started(&self) -> bool {
+        self.started
+    }
+
     /// Hands on what was written, if it is enough to be worth it and the answer streams. Call it after each response.
     ///
     /// # Errors
@@ -87,6 +94,7 @@ impl Multistatus {
     pub async fn flush(&mut self) -> Result<(), Gone> {
         match &self.sender {
             Some(sender) if self.writer.pending() >= CHUNK_BYTES => {
+                self.started = true;
                 sender.send(Piece::Part(self.writer.take().into())).await.map_err(|_| Gone)
             }
             _ => Ok(()),
@@ -111,7 +119,7 @@ impl Multistatus {
     {
         let (sender, mut pieces) = mpsc::channel(CHUNKS_WAITING);
         let writer = Writer::document(ns::DAV, "multistatus");
-        let writing = produce(Self { writer, sender: Some(sender.clone()) });
+        let writing = produce(Self { writer, sender: Some(sender.clone()), started: false });
         tokio::spawn(async move {
             let last = match writing.await {
                 Ok(done) => Piece::Last(done.writer.finish().into()),

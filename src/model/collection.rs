@@ -156,6 +156,12 @@ impl Collection {
         SyncToken { collection: self.id, revision: self.revision, epoch: self.epoch }
     }
 
+    /// The token of an earlier revision: the epoch is the one in which that revision was made.
+    pub fn token_at(&self, revision: Revision) -> SyncToken {
+        let epoch = self.epochs.iter().find(|(_, last)| *last >= revision).map_or(self.epoch, |(epoch, _)| *epoch);
+        SyncToken { collection: self.id, revision, epoch }
+    }
+
     /// Whether `token` names a state that this collection was in and from which the change log still goes on
     /// (invariant Y1).
     pub fn accepts(&self, token: SyncToken) -> bool {

@@ -7,9 +7,15 @@ pub mod collections;
 pub mod conditions;
 pub mod directory;
 mod error;
+pub mod freebusy;
+pub mod index;
 pub mod locks;
 pub mod objects;
+pub mod parsed;
+pub mod query;
+pub mod sync;
 pub mod tree;
+pub mod zones;
 
 pub use error::Error;
 
@@ -32,7 +38,16 @@ pub struct Context {
     pub logins: accounts::Logins,
     /// Held by whoever writes from looking at the locks until the write is done, so that no lock is granted in between.
     pub lock_gate: tokio::sync::RwLock<()>,
+    /// Objects parsed lately.
+    pub parsed: parsed::ParsedCache,
+    /// Calendars' rows, for queries.
+    pub indexes: index::Indexes,
 }
+
+/// Bytes of parsed objects kept.
+const PARSED_BYTES_MAX: u64 = 96 << 20;
+/// Calendars whose rows are kept in memory.
+const INDEXES_MAX: usize = 1_000;
 
 /// Whether a user can find another who has granted nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,6 +69,8 @@ impl Context {
             directory: Directory::default(),
             logins: accounts::Logins::default(),
             lock_gate: tokio::sync::RwLock::new(()),
+            parsed: parsed::ParsedCache::new(PARSED_BYTES_MAX),
+            indexes: index::Indexes::new(INDEXES_MAX),
         }
     }
 }

@@ -9,9 +9,7 @@ use http_body_util::BodyExt;
 use kalends::access::Actor;
 use kalends::base::{FixedClock, Limits, PrincipalId, Utc};
 use kalends::dav::{self, body_of};
-use kalends::model::{
-    CalendarSettings, Collection, CollectionKind, Path, Principal, UserName,
-};
+use kalends::model::{CalendarSettings, Collection, CollectionKind, Path, Principal, UserName};
 use kalends::service::Context;
 use kalends::store::{Batch, Engine, Options, Store, Write};
 

@@ -1,5 +1,10 @@
 //! REPORT (RFC 3253 §3.6): the root element of the body says which. A file per report.
 
+mod filter;
+mod freebusy;
+mod query;
+mod sync;
+
 use std::sync::Arc;
 
 use super::props::Kinds;
@@ -10,8 +15,8 @@ use crate::xml::{Element, ns};
 
 /// Every report, with the kinds of resources that it can be asked of.
 const REPORTS: &[(&str, &str, Kinds)] = &[
-    (ns::CALDAV, "calendar-query", Kinds::CALENDAR),
-    (ns::CALDAV, "calendar-multiget", Kinds::CALENDAR),
+    (ns::CALDAV, "calendar-query", Kinds::CALENDAR.or(Kinds::HOME).or(Kinds::OBJECT)),
+    (ns::CALDAV, "calendar-multiget", Kinds::CALENDAR.or(Kinds::HOME).or(Kinds::OBJECT)),
     (ns::CALDAV, "free-busy-query", Kinds::CALENDAR.or(Kinds::HOME)),
     (ns::DAV, "sync-collection", Kinds::COLLECTIONS),
 ];
@@ -31,6 +36,10 @@ pub async fn dispatch(context: &Arc<Context>, mut request: Request) -> Result<Re
         return Err(Error::BadRequest("a REPORT has a body that says which".into()).into());
     };
     match (root.name.ns.as_str(), root.name.local.as_str()) {
+        (ns::CALDAV, "calendar-query") => query::calendar_query(context, request, &root).await,
+        (ns::CALDAV, "calendar-multiget") => query::calendar_multiget(context, request, &root).await,
+        (ns::CALDAV, "free-busy-query") => freebusy::free_busy_query(context, request, &root).await,
+        (ns::DAV, "sync-collection") => sync::sync_collection(context, request, &root).await,
         _ => Err(unknown(&root).into()),
     }
 }

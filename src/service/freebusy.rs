@@ -1,0 +1,121 @@
+//! free-busy-query (RFC 4791 §7.10) from masks: a calendar's busy time is kept as one mask a week in its index, tied to
+//! the calendar's revision (invariants F1, F2), and a report is put together from those.
+
+use std::sync::Arc;
+
+use super::index::{self, week_start, weeks_of};
+use super::query::{Reach, calendars, over_budget};
+use super::tree::{self, Node};
+use super::zones::Floating;
+use super::{Context, Error};
+use crate::access::Actor;
+use crate::base::{Interval, Utc};
+use crate::freebusy::{self, BusyPeriod, CalendarMask};
+use crate::ical::{CalendarObject, ComponentKind};
+use crate::model::{CalendarSettings, Collection, Path, Precondition, Privilege};
+
+/// The busy time in `window` of the calendar at `path`, or of all calendars of the home there that are not transparent
+/// (RFC 6638 §9.1), as iCalendar text.
+///
+/// # Errors
+/// [`Error::needs`] without CALDAV:read-free-busy; CALDAV:max-date-time for a window longer than the limit.
+pub async fn report(
+    context: &Context,
+    actor: Actor,
+    path: &Path,
+    reach: Reach,
+    window: Interval,
+) -> Result<String, Error> {
+    let node = tree::collection(context, actor, path).await?;
+    let is_calendar = node.collection.calendar().is_some();
+    let nodes = calendars(context, actor, node, reach, Privilege::ReadFreeBusy).await?;
+    let counts = |node: &Node| is_calendar || node.collection.calendar().is_some_and(|settings| !settings.transparent);
+    let mut periods = Vec::new();
+    for node in nodes.iter().filter(|node| counts(node)) {
+        periods.extend(busy(context, &node.collection, window).await?);
+    }
+    Ok(freebusy::vfreebusy(window, &freebusy::merge(periods), context.clock.now()))
+}
+
+/// The merged busy periods of one calendar in `window`.
+///
+/// # Errors
+/// CALDAV:max-date-time for a window longer than the limit; DAV:number-of-matches-within-limits.
+pub async fn busy(context: &Context, calendar: &Collection, window: Interval) -> Result<Vec<BusyPeriod>, Error> {
+    let masks = masks(context, calendar, window).await?;
+    let parts = masks.iter().flat_map(|mask| mask.periods(window));
+    Ok(freebusy::merge(parts.collect()))
+}
+
+/// The masks of the weeks that `window` touches, in order.
+///
+/// # Errors
+/// As [`busy`].
+pub async fn masks(
+    context: &Context,
+    calendar: &Collection,
+    window: Interval,
+) -> Result<Vec<Arc<CalendarMask>>, Error> {
+    let days_max = i64::try_from(context.limits.query_window_days_max).unwrap_or(i64::MAX);
+    if window.seconds() > days_max.saturating_mul(86_400) {
+        return Err(Error::precondition(
+            Precondition::MaxDateTime,
+            format!("the window is longer than {days_max} days; ask for a shorter one"),
+        ));
+    }
+    let (first, last) = weeks_of(Interval::new(window.start, window.end.plus(-1).max(window.start)));
+    let shared = context.indexes.of(context, calendar).await?;
+    let mut masks = Vec::new();
+    for week in first..=last {
+        let known = shared.read().await.busy(week);
+        masks.push(match known {
+            Some(mask) => mask,
+            None => compute(context, calendar, week).await?,
+        });
+    }
+    Ok(masks)
+}
+
+/// Computes one week's mask and keeps it, if the calendar has not changed meanwhile.
+async fn compute(context: &Context, calendar: &Collection, week: i64) -> Result<Arc<CalendarMask>, Error> {
+    let window = Interval::new(week_start(week), week_start(week + 1));
+    let shared = context.indexes.of(context, calendar).await?;
+    let revision = shared.read().await.revision();
+    let (floating, objects) = index::candidates(context, calendar, Some(window)).await?;
+    let mut budget = context.budget();
+    let mut periods = availability(context, calendar.calendar(), window, &floating)?;
+    for object in objects {
+        let Some(parsed) = context.parsed_object(calendar.id, &object).await? else { continue };
+        let part = match (parsed.object.kind, parsed.series(&floating)) {
+            (_, None) => continue,
+            (ComponentKind::Event, Some(series)) => {
+                freebusy::contributions_of_series(&parsed.object, &series, window, &mut budget)
+            }
+            _ => freebusy::contributions(&parsed.object, window, &floating.zone, &mut budget),
+        };
+        periods.extend(part.map_err(|_| over_budget())?);
+    }
+    let mask = Arc::new(CalendarMask::build(window, periods));
+    shared.write().await.keep_busy(week, revision, Arc::clone(&mask));
+    Ok(mask)
+}
+
+/// What CALDAV:calendar-availability on the calendar adds (the availability draft, §5): unavailable time.
+fn availability(
+    context: &Context,
+    settings: Option<&CalendarSettings>,
+    window: Interval,
+    floating: &Floating,
+) -> Result<Vec<BusyPeriod>, Error> {
+    let Some(text) = settings.and_then(|settings| settings.availability.as_deref()) else { return Ok(Vec::new()) };
+    let Ok(object) = CalendarObject::parse(text.as_bytes(), &context.limits) else { return Ok(Vec::new()) };
+    freebusy::contributions(&object, window, &floating.zone, &mut context.budget()).map_err(|_| over_budget())
+}
+
+/// The window of a free-busy-query whose open ends are filled in (RFC 4791 §9.9 allows one of both to be missing): a
+/// missing start is now, a missing end is as far as the limit allows.
+pub fn closed_window(context: &Context, start: Option<Utc>, end: Option<Utc>) -> Interval {
+    let seconds_max = i64::try_from(context.limits.query_window_days_max).unwrap_or(i64::MAX).saturating_mul(86_400);
+    let start = start.unwrap_or_else(|| context.clock.now());
+    Interval::new(start, end.unwrap_or_else(|| start.plus(seconds_max)))
+}

@@ -1,0 +1,126 @@
+//! sync-collection (RFC 6578): what changed since a token, from the change log alone.
+
+use super::tree::Node;
+use super::{Context, Error};
+use crate::access::Actor;
+use crate::base::Revision;
+use crate::model::{ChangeKind, Object, Path, Precondition, Privilege, SyncToken};
+
+/// How many members are read at a time.
+const PAGE: usize = 1_000;
+
+/// A walk along a collection's change log, a page at a time, so that the answer can be written meanwhile.
+pub struct Walk {
+    actor: Actor,
+    since: Revision,
+    last: Revision,
+    room: usize,
+    more: bool,
+}
+
+/// A changed member.
+pub enum Member {
+    /// An object that is there.
+    Object(Box<Object>),
+    /// A collection that is there.
+    Collection(Box<Node>),
+    /// It is gone: 404.
+    Gone(Path),
+}
+
+impl Walk {
+    /// A walk from the state that `token` names (from nothing if there is none), over at most `limit` members.
+    ///
+    /// # Errors
+    /// DAV:valid-sync-token for a token that is not this collection's, from a future that never came, or older than
+    /// the change log (invariant Y1).
+    pub fn new(
+        context: &Context,
+        actor: Actor,
+        node: &Node,
+        token: Option<&str>,
+        limit: Option<u64>,
+    ) -> Result<Self, Error> {
+        node.require(Privilege::Read)?;
+        let since = since(node, token)?;
+        let limit = limit.unwrap_or(u64::MAX).min(context.limits.sync_page_max).max(1);
+        let room = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(Self { actor, since, last: since, room, more: true })
+    }
+
+    /// The next members, each with its present state; empty when the walk is over.
+    ///
+    /// # Errors
+    /// Of the store only.
+    pub async fn next(&mut self, context: &Context, node: &Node) -> Result<Vec<Member>, Error> {
+        let mut members = Vec::new();
+        // Deletions count for nothing in the first synchronisation, so a page of the log may give no member.
+        while self.more && self.room > 0 && members.is_empty() {
+            let page = context.store.changes(node.collection.id, self.last, self.room.min(PAGE)).await?;
+            self.more = page.more;
+            for change in page.rows {
+                self.last = change.revision;
+                let initial = self.since == Revision(0);
+                members.extend(member(context, self.actor, node, &change.name, change.kind, initial).await?);
+            }
+            self.room -= members.len();
+        }
+        Ok(members)
+    }
+
+    /// Where the walk ended: the token to go on from, and whether there is more behind it (507 for the
+    /// collection, RFC 6578 §3.6).
+    ///
+    /// # Errors
+    /// Of the store only.
+    pub async fn end(&self, context: &Context, node: &Node) -> Result<(SyncToken, bool), Error> {
+        Ok((token_at(context, node, self.last, self.more).await?, self.more))
+    }
+}
+
+fn since(node: &Node, token: Option<&str>) -> Result<Revision, Error> {
+    let Some(text) = token.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(Revision(0)) };
+    match SyncToken::parse(text) {
+        Some(token) if node.collection.accepts(token) => Ok(token.revision),
+        _ => Err(Error::precondition(
+            Precondition::ValidSyncToken,
+            "this sync-token is not, or no longer, one of this collection; synchronise anew without a token",
+        )),
+    }
+}
+
+/// The token of revision `last`; at the end of the log that is at least the state that the request began with, so that
+/// a change log without entries gives the token that the collection shows.
+async fn token_at(context: &Context, node: &Node, last: Revision, more: bool) -> Result<SyncToken, Error> {
+    let shown = node.collection.sync_token();
+    if !more && last <= shown.revision {
+        return Ok(shown);
+    }
+    // The log went on while it was read: the epoch of what was read last stands in the newest row.
+    let now = context.store.collection(node.collection.id).await?.ok_or(Error::NotFound)?;
+    Ok(now.token_at(last))
+}
+
+async fn member(
+    context: &Context,
+    actor: Actor,
+    node: &Node,
+    name: &str,
+    kind: ChangeKind,
+    initial: bool,
+) -> Result<Option<Member>, Error> {
+    let Some(path) = node.path.member(name) else { return Ok(None) };
+    let found = match kind {
+        ChangeKind::Object => {
+            let object = context.store.object(node.collection.id, name).await?;
+            object.map(|object| Member::Object(Box::new(object)))
+        }
+        ChangeKind::Collection => {
+            let child = context.store.child(node.collection.id, name).await?;
+            let child = child.and_then(|child| node.below(child, actor)).filter(Node::is_known);
+            child.map(|child| Member::Collection(Box::new(child)))
+        }
+        ChangeKind::Deleted => None,
+    };
+    Ok(found.or_else(|| (!initial).then_some(Member::Gone(path))))
+}
