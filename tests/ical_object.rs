@@ -156,6 +156,10 @@ fn bounds() {
     );
     assert_eq!(refused(&["ATTENDEE:mailto:a", "ATTENDEE:mailto:b"]), None);
     assert_eq!(refused(&["ATTENDEE:mailto:a", "ATTENDEE:mailto:b", "ATTENDEE:mailto:c"]), Some(Attendees));
+    let none = Limits { availables_max: 0, ..Limits::default() };
+    let available = component("VAVAILABILITY", &["BEGIN:AVAILABLE", "UID:v", DTSTART, "END:AVAILABLE"]);
+    let refusal = CalendarObject::parse(calendar(&available).as_bytes(), &none).expect_err("too many");
+    assert_eq!(refusal.kind, CalendarData);
     let short = Limits { uid_bytes_max: 0, ..Limits::default() };
     let refusal = CalendarObject::parse(calendar(&event(&[])).as_bytes(), &short).expect_err("UID too long");
     assert_eq!(refusal.kind, CalendarObjectResource);

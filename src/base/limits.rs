@@ -79,6 +79,7 @@ limits! {
     components_max, "components", 20_000, "403 CALDAV:valid-calendar-data", "Components in one calendar object (overrides and alarms).";
     parts_max, "properties, parameters and their values", 1_000_000, "403 CALDAV:valid-calendar-data", "Properties, parameters and parameter values in one calendar object: they cost memory however short they are.";
     uid_bytes_max, "bytes", 2_048, "403 CALDAV:valid-calendar-object-resource", "The longest UID: it stands in every index.";
+    availables_max, "components", 500, "403 CALDAV:valid-calendar-data", "AVAILABLEs in one VAVAILABILITY: each is a series of its own.";
     instances_max, "occurrences", 1_000_000, "403 CALDAV:max-instances", "Occurrences of one object that a stored rule with an end may have (RFC 4791 §5.2.8).";
     attendees_max, "attendees", 5_000, "403 CALDAV:max-attendees-per-instance", "Attendees of one component (RFC 4791 §5.2.9).";
     // Queries

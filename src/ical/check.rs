@@ -31,6 +31,9 @@ pub(super) fn check_component(component: &Component, kind: ComponentKind, limits
     check_values(component, limits)?;
     check_times(component, kind)?;
     check_attendees(component, limits)?;
+    if component.children("AVAILABLE").count() as u64 > limits.availables_max {
+        return Err(data(component.line, format!("it has more than {} AVAILABLEs", limits.availables_max)));
+    }
     let mut inside: Vec<&Component> = component.components.iter().collect();
     while let Some(inner) = inside.pop() {
         if NEVER_INSIDE.iter().any(|name| inner.is(name)) {

@@ -270,7 +270,7 @@ fn parameter(number: u32, text: &str, start: usize) -> Result<(Param, usize), In
     if !is_name(name) {
         return Err(refuse(number, "a semicolon is not followed by a parameter's name; does a value need quotes?"));
     }
-    let mut values = Vec::new();
+    let mut values = Vec::with_capacity(usize::from(text.as_bytes().get(at) == Some(&b'=')));
     while at < text.len() && matches!(text.as_bytes()[at], b'=' | b',') {
         let first = at + 1;
         at = match value_end(name, text, first) {
