@@ -6,6 +6,13 @@ pub mod multistatus;
 mod propfind;
 pub mod props;
 pub mod report;
+mod get;
+mod headers;
+mod if_header;
+mod listing;
+mod options;
+mod put;
+mod remove;
 mod request;
 
 pub use error::{Failure, privilege_name, write_condition};
@@ -45,6 +52,11 @@ async fn route(context: &std::sync::Arc<Context>, request: Request) -> Result<Re
     match request.method.as_str() {
         "PROPFIND" => propfind::propfind(context, request).await,
         "REPORT" => report::dispatch(context, request).await,
+        "OPTIONS" => Ok(options::options(&request)),
+        "GET" | "HEAD" => get::get(context, request).await,
+        "PUT" => put::put(context, request).await,
+        "POST" => put::add_member(context, request).await,
+        "DELETE" => remove::delete(context, request).await,
         _ => Err(Failure::method_not_implemented(request.method.as_str())),
     }
 }

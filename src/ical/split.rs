@@ -80,21 +80,27 @@ pub(super) fn used_tzids(components: &[&Component]) -> Vec<String> {
 /// IANA's have), the first VTIMEZONE stands for all. If not (`Customized Time Zone`), the second gets another TZID,
 /// because with the first one its events would move.
 pub fn join<'a>(objects: impl IntoIterator<Item = &'a Component>) -> Component {
-    let mut joined = Joined::default();
+    let mut joined = Joiner::default();
+    let (mut zones, mut components) = (Vec::new(), Vec::new());
     for object in objects {
         joined.add(object);
+        let added = joined.take();
+        let (zone, other): (Vec<_>, Vec<_>) = added.into_iter().partition(|component| component.is("VTIMEZONE"));
+        zones.extend(zone);
+        components.extend(other);
     }
     let mut calendar = new_calendar();
-    calendar.components = joined.zones;
-    calendar.components.append(&mut joined.components);
+    calendar.components = zones;
+    calendar.components.append(&mut components);
     calendar
 }
 
-#[derive(Default)]
-struct Joined {
+/// What [`join`] does, an object at a time: for streams that are written while they are read.
+#[derive(Debug, Default)]
+pub struct Joiner {
     zones: Vec<Component>,
     components: Vec<Component>,
-    /// The TZID that stands in `zones` for one that an object names, by what the object means with it.
+    /// The TZID that stands in the stream for one that an object names, by what the object means with it.
     names: HashMap<(String, Rules), String>,
     /// The TZIDs that are taken, each with the number of zones that wanted it.
     taken: HashMap<String, u32>,
@@ -103,8 +109,16 @@ struct Joined {
 /// What tells two VTIMEZONEs of one TZID apart: their observances; nothing where the name is known to everybody.
 type Rules = Option<String>;
 
-impl Joined {
-    fn add(&mut self, object: &Component) {
+impl Joiner {
+    /// What is to be written next: zones that were not there yet, then components.
+    pub fn take(&mut self) -> Vec<Component> {
+        let mut added = std::mem::take(&mut self.zones);
+        added.append(&mut self.components);
+        added
+    }
+
+    /// Adds the components of `object`.
+    pub fn add(&mut self, object: &Component) {
         let mut renamed: HashMap<String, String> = HashMap::new();
         for zone in object.children("VTIMEZONE") {
             let Some(tzid) = zone.text("TZID") else { continue };

@@ -4,8 +4,6 @@
 //! and only then drop the [`Locks`]. While they are held no lock is granted, so a lock that was not there when a
 //! write was checked is not there either when the write is committed.
 
-use std::collections::HashSet;
-
 use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 
 use super::conditions::Conditions;
@@ -87,9 +85,9 @@ impl Locks<'_> {
         Err(locked_error(root_of(first, node).unwrap_or_else(|| node.path.clone())))
     }
 
-    /// The locks with their roots in the collections of `below`, on themselves or on members.
-    pub fn rooted_in<'a>(&'a self, below: &'a HashSet<CollectionId>) -> impl Iterator<Item = &'a Lock> {
-        self.rows.iter().filter(move |lock| below.contains(&lock.collection))
+    /// The locks taken on the collection itself.
+    pub fn rooted_on(&self, collection: CollectionId) -> impl Iterator<Item = &Lock> {
+        self.rows.iter().filter(move |lock| lock.collection == collection && lock.member.is_none())
     }
 
     /// The locks taken on the object `name` in `collection` itself.

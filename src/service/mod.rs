@@ -14,6 +14,7 @@ pub mod objects;
 pub mod parsed;
 pub mod query;
 pub mod sync;
+pub mod resources;
 pub mod tree;
 pub mod zones;
 

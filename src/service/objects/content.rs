@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{Fidelity, row};
 use crate::base::{ETag, Limits};
-use crate::ical::{CalendarObject, Invalid, InvalidKind};
+use crate::ical::{self, CalendarObject, Invalid, InvalidKind};
 use crate::model::{CalendarSettings, Index, Precondition};
 use crate::service::Error;
 
@@ -101,9 +101,9 @@ fn form_of(content_type: Option<&str>) -> Result<Form, Error> {
     }
 }
 
+/// jCal as iCalendar (RFC 7265 §4).
 fn from_jcal(bytes: &[u8], limits: &Limits) -> Result<Bytes, Error> {
-    let _ = (bytes, limits);
-    Err(Error::precondition(Precondition::SupportedCalendarData, "jCal is not taken yet"))
+    ical::parse_jcal(bytes, limits).map(|calendar| calendar.to_ics().into()).map_err(invalid)
 }
 
 /// The precondition of an invalid object.

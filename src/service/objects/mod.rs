@@ -6,9 +6,11 @@
 
 mod content;
 mod row;
+mod stream;
 
 pub use content::{Content, calendar_content, file_content};
 pub use row::{MAX_DATE_TIME, MIN_DATE_TIME, index_of, index_of_bytes};
+pub use stream::CalendarStream;
 
 use bytes::Bytes;
 

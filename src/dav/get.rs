@@ -1,0 +1,233 @@
+//! GET and HEAD (RFC 9110 §9.3, RFC 4918 §9.4): objects and files with ranges and conditions, jCal by Accept (RFC 7265),
+//! a calendar as one stream, and a plain page for people where there is nothing else to show.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE, VARY,
+};
+use http::{Method, StatusCode};
+
+use super::headers::{self, http_date, parse_http_date, quality};
+use super::{Body, Failure, Request, Response, body_of, empty_body, listing};
+use crate::ical;
+use crate::model::{Object, Path};
+use crate::service::conditions::{Conditions, VARIANT_SUFFIX, Validators};
+use crate::service::objects::{self, Found};
+use crate::service::{Context, Error, locks};
+
+const JCAL: &str = "application/calendar+json";
+const ICALENDAR: &str = "text/calendar";
+
+/// Answers GET and HEAD.
+pub async fn get(context: &Arc<Context>, request: Request) -> Result<Response, Failure> {
+    let conditions = headers::conditions(&request)?;
+    let found = objects::get(context, request.actor, &request.path).await?;
+    if conditions.state.is_some() {
+        let locks = locks::show(context).await?;
+        conditions.check_if(context, request.actor, &request.path, &locks).await?;
+    }
+    match found {
+        Found::Object(object, bytes, _) => {
+            let shown = Representation::of(context, &request.headers, &object, bytes);
+            shown.answer(&request, &conditions)
+        }
+        Found::Collection(node) if node.collection.calendar().is_some() => {
+            listing::calendar(context, &request, &conditions, &node)
+        }
+        Found::Collection(node) => listing::collection(context, &request, &node).await,
+        Found::Principal(principal) => Ok(listing::page(&request, principal.name.as_str(), &[])),
+        Found::Fixed(path) => Ok(listing::page(&request, &path.href(), &[])),
+    }
+}
+
+/// The present representation of the object at `path`, whatever the request's conditions.
+pub(super) async fn current(context: &Context, request: &Request, path: &Path) -> Result<Response, Failure> {
+    match objects::get(context, request.actor, path).await? {
+        Found::Object(object, bytes, _) => {
+            Ok(Representation::of(context, &request.headers, &object, bytes).whole(&Method::GET))
+        }
+        _ => Err(Error::NotFound.into()),
+    }
+}
+
+/// An object in the form in which it is shown.
+struct Representation {
+    bytes: Bytes,
+    validators: Validators,
+    headers: HeaderMap,
+}
+
+impl Representation {
+    fn of(context: &Context, asked: &HeaderMap, object: &Object, bytes: Bytes) -> Self {
+        let mut validators = Validators::of_object(object);
+        let mut headers = HeaderMap::new();
+        let mut shown = bytes;
+        if object.index.is_some() {
+            headers.insert(VARY, HeaderValue::from_static("Accept"));
+            if let Some(jcal) = wants_jcal(asked).then(|| jcal_of(context, &shown)).flatten() {
+                shown = jcal;
+                validators.tag = validators.tag.map(|tag| tag + VARIANT_SUFFIX);
+                put(&mut headers, CONTENT_TYPE, &calendar_type(JCAL, object));
+            } else {
+                put(&mut headers, CONTENT_TYPE, &calendar_type(ICALENDAR, object));
+            }
+        } else {
+            put(&mut headers, CONTENT_TYPE, object.content_type.as_deref().unwrap_or("application/octet-stream"));
+            // Users' files are shown by browsers under this server's name; nothing in them may act in it (RFC 4918 §20.8).
+            headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox; default-src 'none'"));
+        }
+        if let Some(language) = &object.content_language {
+            put(&mut headers, CONTENT_LANGUAGE, language);
+        }
+        validator_headers(&mut headers, &validators);
+        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        Self { bytes: shown, validators, headers }
+    }
+
+    fn answer(self, request: &Request, conditions: &Conditions) -> Result<Response, Failure> {
+        if let Some(response) = unchanged(conditions, &self.validators, &self.headers)? {
+            return Ok(response);
+        }
+        match self.range(request) {
+            None => Ok(self.whole(&request.method)),
+            Some(Ok((from, to))) => Ok(self.part(from, to)),
+            Some(Err(())) => Ok(self.unsatisfiable()),
+        }
+    }
+
+    fn whole(self, method: &Method) -> Response {
+        let length = self.bytes.len();
+        respond(StatusCode::OK, self.headers, method, length, self.bytes)
+    }
+
+    fn part(mut self, from: usize, to: usize) -> Response {
+        put(&mut self.headers, CONTENT_RANGE, &format!("bytes {from}-{}/{}", to - 1, self.bytes.len()));
+        respond(StatusCode::PARTIAL_CONTENT, self.headers, &Method::GET, to - from, self.bytes.slice(from..to))
+    }
+
+    fn unsatisfiable(mut self) -> Response {
+        self.headers.remove(CONTENT_TYPE);
+        put(&mut self.headers, CONTENT_RANGE, &format!("bytes */{}", self.bytes.len()));
+        respond(StatusCode::RANGE_NOT_SATISFIABLE, self.headers, &Method::GET, 0, Bytes::new())
+    }
+
+    /// The range that is asked for, end excluded; `Err` if nothing of it is there, `None` for the whole. Several ranges
+    /// are answered with the whole, as RFC 9110 §14.2 allows.
+    fn range(&self, request: &Request) -> Option<Result<(usize, usize), ()>> {
+        if request.method != Method::GET || !self.if_range(request) {
+            return None;
+        }
+        let spec = request.headers.get(RANGE)?.to_str().ok()?.trim().strip_prefix("bytes=")?;
+        range(spec, self.bytes.len())
+    }
+
+    /// If-Range (RFC 9110 §13.1.5): the strong tag, or exactly the date.
+    fn if_range(&self, request: &Request) -> bool {
+        let Some(value) = request.headers.get(IF_RANGE).and_then(|value| value.to_str().ok()).map(str::trim) else {
+            return !request.headers.contains_key(IF_RANGE);
+        };
+        match parse_http_date(value) {
+            Some(date) => date == self.validators.modified,
+            None => self.validators.tag.as_ref().is_some_and(|tag| value == format!("\"{tag}\"")),
+        }
+    }
+}
+
+/// Reads one `a-b`, `a-` or `-n` against a length.
+fn range(spec: &str, length: usize) -> Option<Result<(usize, usize), ()>> {
+    let (first, last) = spec.split_once('-')?;
+    let number = |text: &str| -> Option<usize> {
+        let digits = !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+        digits.then(|| text.parse().unwrap_or(usize::MAX))
+    };
+    let (from, to) = match (number(first.trim()), last.trim()) {
+        (Some(from), "") => (from, length),
+        (Some(from), last) => {
+            let last = number(last)?;
+            if last < from {
+                return None;
+            }
+            (from, length.min(last.saturating_add(1)))
+        }
+        (None, last) if first.trim().is_empty() => (length.saturating_sub(number(last)?), length),
+        (None, _) => return None,
+    };
+    Some(if from < to { Ok((from, to)) } else { Err(()) })
+}
+
+/// The answer if the client's conditions say that no body is needed (RFC 9110 §13.2.2).
+pub(super) fn unchanged(
+    conditions: &Conditions,
+    validators: &Validators,
+    headers: &HeaderMap,
+) -> Result<Option<Response>, Failure> {
+    if !conditions.still(Some(validators)) {
+        return Err(Error::StateChanged.into());
+    }
+    if !conditions.is_fresh(validators) {
+        return Ok(None);
+    }
+    let mut response = http::Response::new(empty_body());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    for name in [ETAG, LAST_MODIFIED, VARY, CACHE_CONTROL] {
+        if let Some(value) = headers.get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    Ok(Some(response))
+}
+
+/// ETag, Last-Modified, and that whoever keeps it asks again before using it.
+pub(super) fn validator_headers(headers: &mut HeaderMap, validators: &Validators) {
+    if let Some(tag) = &validators.tag {
+        put(headers, ETAG, &format!("\"{tag}\""));
+    }
+    put(headers, LAST_MODIFIED, &http_date(validators.modified));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+}
+
+/// An answer with a body of known length, left out for HEAD.
+pub(super) fn respond(
+    status: StatusCode,
+    mut headers: HeaderMap,
+    method: &Method,
+    length: usize,
+    bytes: impl Into<Bytes>,
+) -> Response {
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    let body: Body = if method == Method::HEAD { empty_body() } else { body_of(bytes) };
+    let mut response = http::Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// Sets a header whose value may have come from a client: what no header can carry is left out.
+pub(super) fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// `text/calendar; charset=utf-8; component=vevent` (RFC 5545 §8.1).
+fn calendar_type(essence: &str, object: &Object) -> String {
+    let charset = if essence == ICALENDAR { "; charset=utf-8" } else { "" };
+    match object.row() {
+        Some(row) => format!("{essence}{charset}; component={}", row.kind.name().to_ascii_lowercase()),
+        None => format!("{essence}{charset}"),
+    }
+}
+
+/// Whether jCal is better for the client than iCalendar.
+pub(super) fn wants_jcal(headers: &HeaderMap) -> bool {
+    headers.contains_key(http::header::ACCEPT) && quality(headers, JCAL) > quality(headers, ICALENDAR)
+}
+
+/// The object as jCal; `None` for one that cannot be parsed, which is then shown as it is (invariant B2).
+fn jcal_of(context: &Context, bytes: &Bytes) -> Option<Bytes> {
+    let calendar = ical::parse(bytes, &context.limits).ok()?;
+    serde_json::to_vec(&ical::to_jcal(&calendar)).ok().map(Bytes::from)
+}
