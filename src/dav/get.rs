@@ -12,6 +12,7 @@ use http::{Method, StatusCode};
 
 use super::headers::{self, http_date, parse_http_date, quality};
 use super::{Body, Failure, Request, Response, body_of, empty_body, listing};
+use crate::access::Actor;
 use crate::ical;
 use crate::model::{Object, Path};
 use crate::service::conditions::{Conditions, VARIANT_SUFFIX, Validators};
@@ -24,31 +25,33 @@ const ICALENDAR: &str = "text/calendar";
 /// Answers GET and HEAD.
 pub async fn get(context: &Arc<Context>, request: Request) -> Result<Response, Failure> {
     let conditions = headers::conditions(&request)?;
-    let found = objects::get(context, request.actor, &request.path).await?;
+    let Request { method, path, headers, actor, .. } = request;
+    let found = objects::get(context, actor, &path).await?;
     if conditions.state.is_some() {
-        let locks = locks::show(context).await?;
-        conditions.check_if(context, request.actor, &request.path, &locks).await?;
+        conditions.check_if(context, actor, &path, &locks::show(context).await?).await?;
     }
     match found {
         Found::Object(object, bytes, _) => {
-            let shown = Representation::of(context, &request.headers, &object, bytes);
-            shown.answer(&request, &conditions)
+            Representation::of(context, &headers, &object, bytes).answer(&method, &headers, &conditions)
         }
         Found::Collection(node) if node.collection.calendar().is_some() => {
-            listing::calendar(context, &request, &conditions, &node)
+            listing::calendar(context, &method, &conditions, &node)
         }
-        Found::Collection(node) => listing::collection(context, &request, &node).await,
-        Found::Principal(principal) => Ok(listing::page(&request, principal.name.as_str(), &[])),
-        Found::Fixed(path) => Ok(listing::page(&request, &path.href(), &[])),
+        Found::Collection(node) => listing::collection(context, &method, actor, &node).await,
+        Found::Principal(principal) => Ok(listing::page(&method, principal.name.as_str(), &[])),
+        Found::Fixed(path) => Ok(listing::page(&method, &path.href(), &[])),
     }
 }
 
 /// The present representation of the object at `path`, whatever the request's conditions.
-pub(super) async fn current(context: &Context, request: &Request, path: &Path) -> Result<Response, Failure> {
-    match objects::get(context, request.actor, path).await? {
-        Found::Object(object, bytes, _) => {
-            Ok(Representation::of(context, &request.headers, &object, bytes).whole(&Method::GET))
-        }
+pub(super) async fn current(
+    context: &Context,
+    actor: Actor,
+    asked: &HeaderMap,
+    path: &Path,
+) -> Result<Response, Failure> {
+    match objects::get(context, actor, path).await? {
+        Found::Object(object, bytes, _) => Ok(Representation::of(context, asked, &object, bytes).whole(&Method::GET)),
         _ => Err(Error::NotFound.into()),
     }
 }
@@ -87,12 +90,12 @@ impl Representation {
         Self { bytes: shown, validators, headers }
     }
 
-    fn answer(self, request: &Request, conditions: &Conditions) -> Result<Response, Failure> {
+    fn answer(self, method: &Method, asked: &HeaderMap, conditions: &Conditions) -> Result<Response, Failure> {
         if let Some(response) = unchanged(conditions, &self.validators, &self.headers)? {
             return Ok(response);
         }
-        match self.range(request) {
-            None => Ok(self.whole(&request.method)),
+        match self.range(method, asked) {
+            None => Ok(self.whole(method)),
             Some(Ok((from, to))) => Ok(self.part(from, to)),
             Some(Err(())) => Ok(self.unsatisfiable()),
         }
@@ -116,18 +119,18 @@ impl Representation {
 
     /// The range that is asked for, end excluded; `Err` if nothing of it is there, `None` for the whole. Several ranges
     /// are answered with the whole, as RFC 9110 §14.2 allows.
-    fn range(&self, request: &Request) -> Option<Result<(usize, usize), ()>> {
-        if request.method != Method::GET || !self.if_range(request) {
+    fn range(&self, method: &Method, asked: &HeaderMap) -> Option<Result<(usize, usize), ()>> {
+        if method != Method::GET || !self.if_range(asked) {
             return None;
         }
-        let spec = request.headers.get(RANGE)?.to_str().ok()?.trim().strip_prefix("bytes=")?;
+        let spec = asked.get(RANGE)?.to_str().ok()?.trim().strip_prefix("bytes=")?;
         range(spec, self.bytes.len())
     }
 
     /// If-Range (RFC 9110 §13.1.5): the strong tag, or exactly the date.
-    fn if_range(&self, request: &Request) -> bool {
-        let Some(value) = request.headers.get(IF_RANGE).and_then(|value| value.to_str().ok()).map(str::trim) else {
-            return !request.headers.contains_key(IF_RANGE);
+    fn if_range(&self, asked: &HeaderMap) -> bool {
+        let Some(value) = asked.get(IF_RANGE).and_then(|value| value.to_str().ok()).map(str::trim) else {
+            return !asked.contains_key(IF_RANGE);
         };
         match parse_http_date(value) {
             Some(date) => date == self.validators.modified,

@@ -1,9 +1,7 @@
 //! The request headers of WebDAV and of conditional requests, parsed into values (RFC 4918 §10, RFC 9110 §13, RFC 7240).
 
 use chrono::NaiveDateTime;
-use http::header::{
-    HeaderMap, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
-};
+use http::header::{HeaderMap, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 
 use super::{Failure, Request, if_header};
 use crate::base::Utc;
@@ -203,8 +201,8 @@ pub enum Return {
 }
 
 /// The `return` preference, if there is one; the first counts (RFC 7240 §2).
-pub fn prefer_return(request: &Request) -> Option<Return> {
-    let text = joined(&request.headers, &HeaderName::from_static("prefer"))?;
+pub fn prefer_return(headers: &HeaderMap) -> Option<Return> {
+    let text = joined(headers, &HeaderName::from_static("prefer"))?;
     text.split(',').find_map(|preference| {
         let (name, value) = preference.split(';').next()?.split_once('=')?;
         if !name.trim().eq_ignore_ascii_case("return") {

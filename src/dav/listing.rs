@@ -12,7 +12,8 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame};
 
 use super::get::{respond, unchanged, validator_headers};
-use super::{Failure, Request, Response, empty_body};
+use super::{Failure, Response, empty_body};
+use crate::access::Actor;
 use crate::model::{Path, Privilege};
 use crate::service::conditions::{Conditions, Validators};
 use crate::service::objects::CalendarStream;
@@ -25,7 +26,7 @@ const LISTED_MAX: usize = 1_000;
 /// The calendar as one stream.
 pub(super) fn calendar(
     context: &Arc<Context>,
-    request: &Request,
+    method: &Method,
     conditions: &Conditions,
     node: &Node,
 ) -> Result<Response, Failure> {
@@ -37,7 +38,7 @@ pub(super) fn calendar(
     if let Some(response) = unchanged(conditions, &validators, &headers)? {
         return Ok(response);
     }
-    let body = if request.method == Method::HEAD {
+    let body = if method == Method::HEAD {
         empty_body()
     } else {
         Chunks::Idle(Box::new(CalendarStream::new(Arc::clone(context), &node.collection))).boxed_unsync()
@@ -90,15 +91,21 @@ impl HttpBody for Chunks {
 }
 
 /// A page with the members that the actor may know of.
-pub(super) async fn collection(context: &Context, request: &Request, node: &Node) -> Result<Response, Failure> {
-    let members = resources::members(context, request.actor, node, LISTED_MAX).await?;
-    Ok(page(request, &node.path.href(), &members))
+pub(super) async fn collection(
+    context: &Context,
+    method: &Method,
+    actor: Actor,
+    node: &Node,
+) -> Result<Response, Failure> {
+    let members = resources::members(context, actor, node, LISTED_MAX).await?;
+    Ok(page(method, &node.path.href(), &members))
 }
 
 /// A page with a title and links.
-pub(super) fn page(request: &Request, title: &str, members: &[Path]) -> Response {
+pub(super) fn page(method: &Method, title: &str, members: &[Path]) -> Response {
     let title = escape(title);
-    let mut html = format!("<!DOCTYPE html>\n<meta charset=\"utf-8\">\n<title>{title}</title>\n<h1>{title}</h1>\n<ul>\n");
+    let mut html =
+        format!("<!DOCTYPE html>\n<meta charset=\"utf-8\">\n<title>{title}</title>\n<h1>{title}</h1>\n<ul>\n");
     for member in members {
         let name = escape(member.name().unwrap_or_default());
         html.push_str(&format!("<li><a href=\"{}\">{name}</a></li>\n", escape(&member.href())));
@@ -107,7 +114,7 @@ pub(super) fn page(request: &Request, title: &str, members: &[Path]) -> Response
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
-    respond(StatusCode::OK, headers, &request.method, html.len(), html)
+    respond(StatusCode::OK, headers, method, html.len(), html)
 }
 
 /// Text as HTML.

@@ -2,17 +2,17 @@
 //! method goes where. Nothing here touches the store: use-cases in `service` do.
 
 mod error;
-pub mod multistatus;
-mod propfind;
-pub mod props;
-pub mod report;
 mod get;
 mod headers;
 mod if_header;
 mod listing;
+pub mod multistatus;
 mod options;
+mod propfind;
+pub mod props;
 mod put;
 mod remove;
+pub mod report;
 mod request;
 
 pub use error::{Failure, privilege_name, write_condition};

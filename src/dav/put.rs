@@ -1,10 +1,11 @@
 //! PUT (RFC 4918 §9.7, RFC 4791 §5.3.2) and POST to add a member (RFC 5995), with Prefer (RFC 8144).
 
-use http::header::{CONTENT_LOCATION, CONTENT_RANGE, ETAG, HeaderName, HeaderValue, LOCATION};
 use http::StatusCode;
+use http::header::{CONTENT_LOCATION, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, HeaderValue, LOCATION};
 
 use super::headers::{self, Return};
 use super::{Failure, Request, Response, empty_body, get};
+use crate::access::Actor;
 use crate::model::Path;
 use crate::service::objects::{self, Fidelity, Put, PutOutcome};
 use crate::service::{Context, Error};
@@ -15,11 +16,11 @@ pub async fn put(context: &Context, mut request: Request) -> Result<Response, Fa
         return Err(Error::BadRequest("a PUT of a part is not possible (RFC 9110 §14.5)".into()).into());
     }
     let put = body(context, &mut request).await?;
-    let path = request.path.clone();
-    match objects::put(context, request.actor, &path, put).await {
-        Ok(outcome) => answer(context, &request, &outcome).await,
-        Err(Error::StateChanged) if headers::prefer_return(&request) == Some(Return::Representation) => {
-            represent(context, &request, &path, StatusCode::PRECONDITION_FAILED).await
+    let Request { actor, path, headers, .. } = request;
+    match objects::put(context, actor, &path, put).await {
+        Ok(outcome) => answer(context, actor, &headers, &outcome).await,
+        Err(Error::StateChanged) if headers::prefer_return(&headers) == Some(Return::Representation) => {
+            represent(context, actor, &headers, &path, StatusCode::PRECONDITION_FAILED).await
         }
         Err(error) => Err(error.into()),
     }
@@ -30,9 +31,10 @@ pub async fn add_member(context: &Context, mut request: Request) -> Result<Respo
     let put = body(context, &mut request).await?;
     let slug = request.header("slug").map(|slug| percent_encoding::percent_decode_str(slug).decode_utf8_lossy());
     let slug = slug.map(std::borrow::Cow::into_owned);
-    let outcome = objects::add(context, request.actor, &request.path, put, slug.as_deref()).await?;
-    let mut response = answer(context, &request, &outcome).await?;
-    if let Ok(location) = HeaderValue::from_str(&format!("{}{}", request.origin, outcome.path.href())) {
+    let Request { actor, path, headers, origin, .. } = request;
+    let outcome = objects::add(context, actor, &path, put, slug.as_deref()).await?;
+    let mut response = answer(context, actor, &headers, &outcome).await?;
+    if let Ok(location) = HeaderValue::from_str(&format!("{origin}{}", outcome.path.href())) {
         response.headers_mut().insert(LOCATION, location);
     }
     Ok(response)
@@ -42,15 +44,18 @@ async fn body(context: &Context, request: &mut Request) -> Result<Put, Failure> 
     let conditions = headers::conditions(request)?;
     let limits = &context.limits;
     let max = if matches!(request.path, Path::File(..)) { limits.file_bytes_max } else { limits.body_bytes_max };
-    let text = |name: &str| request.header(name).filter(|value| !value.is_empty()).map(str::to_owned);
-    let (content_type, content_language) = (text("content-type"), text("content-language"));
+    let (content_type, content_language) = (text(request, "content-type"), text(request, "content-language"));
     Ok(Put { bytes: request.bytes(max).await?, content_type, content_language, conditions })
 }
 
-async fn answer(context: &Context, request: &Request, outcome: &PutOutcome) -> Result<Response, Failure> {
-    if headers::prefer_return(request) == Some(Return::Representation) {
+fn text(request: &Request, name: &str) -> Option<String> {
+    request.header(name).filter(|value| !value.is_empty()).map(str::to_owned)
+}
+
+async fn answer(context: &Context, actor: Actor, asked: &HeaderMap, outcome: &PutOutcome) -> Result<Response, Failure> {
+    if headers::prefer_return(asked) == Some(Return::Representation) {
         let status = if outcome.created { StatusCode::CREATED } else { StatusCode::OK };
-        return represent(context, request, &outcome.path, status).await;
+        return represent(context, actor, asked, &outcome.path, status).await;
     }
     let mut response = http::Response::new(empty_body());
     *response.status_mut() = if outcome.created { StatusCode::CREATED } else { StatusCode::NO_CONTENT };
@@ -65,11 +70,12 @@ async fn answer(context: &Context, request: &Request, outcome: &PutOutcome) -> R
 /// What is stored at `path` now (RFC 8144 §3): saves the client a GET.
 async fn represent(
     context: &Context,
-    request: &Request,
+    actor: Actor,
+    asked: &HeaderMap,
     path: &Path,
     status: StatusCode,
 ) -> Result<Response, Failure> {
-    let mut response = match get::current(context, request, path).await {
+    let mut response = match get::current(context, actor, asked, path).await {
         Ok(response) => response,
         // Gone in the meantime, or not readable: then there is nothing to show.
         Err(_) => http::Response::new(empty_body()),

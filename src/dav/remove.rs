@@ -8,7 +8,8 @@ use crate::service::{Context, resources};
 /// Answers DELETE.
 pub async fn delete(context: &Context, request: Request) -> Result<Response, Failure> {
     let conditions = headers::conditions(&request)?;
-    resources::delete(context, request.actor, &request.path, &conditions).await?;
+    let Request { actor, path, .. } = request;
+    resources::delete(context, actor, &path, &conditions).await?;
     let mut response = http::Response::new(empty_body());
     *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)

@@ -13,8 +13,8 @@ pub mod locks;
 pub mod objects;
 pub mod parsed;
 pub mod query;
-pub mod sync;
 pub mod resources;
+pub mod sync;
 pub mod tree;
 pub mod zones;
 

@@ -1,9 +1,6 @@
 //! Resources of every kind: deleting, copying and moving them with all that is below (RFC 4918 §9.6, §9.8, §9.9), and listing
 //! what is in a collection.
 
-
-
-
 use super::conditions::{Conditions, Validators};
 use super::locks::{self, Locks};
 use super::objects;
