@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, NaiveDateTime};
+use chrono::{DateTime, Datelike, NaiveDateTime, Timelike};
 use serde::{Deserialize, Serialize};
 
 /// A point in time: seconds since 1970-01-01T00:00:00Z. iCalendar knows nothing finer.
@@ -36,7 +36,9 @@ impl Utc {
 /// Written as iCalendar writes UTC: `20261122T155700Z` (RFC 5545 §3.3.5, form #2).
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.naive().format("%Y%m%dT%H%M%SZ").fmt(f)
+        let (date, time) = (self.naive().date(), self.naive().time());
+        write!(f, "{:04}{:02}{:02}", date.year(), date.month(), date.day())?;
+        write!(f, "T{:02}{:02}{:02}Z", time.hour(), time.minute(), time.second())
     }
 }
 

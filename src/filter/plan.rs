@@ -146,3 +146,100 @@ fn surely_inside(window: Interval, row: RowFacts<'_>) -> bool {
     let inside = |span: Span| span.start >= window.start && span.end.is_some_and(|end: Utc| end < window.end);
     !row.recurring && row.span.is_some_and(inside)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::filter::Collation;
+
+    const WEEK: Interval = Interval { start: Utc(1_000), end: Utc(2_000) };
+
+    fn comp(name: &str, time_range: Option<Interval>, props: Vec<PropFilter>, comps: Vec<CompFilter>) -> CompFilter {
+        CompFilter { name: name.into(), test: CompTest::All { time_range, props, comps } }
+    }
+
+    fn of(inner: Vec<CompFilter>) -> Plan {
+        plan(&comp("VCALENDAR", None, vec![], inner))
+    }
+
+    fn row(kind: ComponentKind, span: Option<(i64, Option<i64>)>) -> RowFacts<'static> {
+        let span = span.map(|(start, end)| Span { start: Utc(start), end: end.map(Utc) });
+        RowFacts { kind, uid: "Some-UID@example.com", span, recurring: false }
+    }
+
+    #[test]
+    fn events_of_a_week() {
+        let plan = of(vec![comp("VEVENT", Some(WEEK), vec![], vec![])]);
+        assert_eq!(plan.kinds, Some(vec![ComponentKind::Event]));
+        for (span, verdict) in [
+            (Some((1_200, Some(1_300))), Verdict::Yes),
+            (Some((1_000, Some(1_999))), Verdict::Yes),
+            (Some((900, Some(1_300))), Verdict::Unsure),
+            (Some((0, None)), Verdict::Unsure),
+            (Some((2_001, None)), Verdict::No),
+            (Some((0, Some(999))), Verdict::No),
+            (None, Verdict::No),
+        ] {
+            assert_eq!(plan.verdict(row(ComponentKind::Event, span)), verdict, "{span:?}");
+        }
+        let recurring = RowFacts { recurring: true, ..row(ComponentKind::Event, Some((1_200, Some(1_300)))) };
+        assert_eq!(plan.verdict(recurring), Verdict::Unsure);
+        assert_eq!(plan.verdict(row(ComponentKind::Journal, Some((1_200, Some(1_300))))), Verdict::No);
+    }
+
+    #[test]
+    fn to_dos_without_dates_are_never_left_out() {
+        let plan = of(vec![comp("VTODO", Some(WEEK), vec![], vec![])]);
+        assert_eq!(plan.verdict(row(ComponentKind::Todo, None)), Verdict::Unsure);
+        assert_eq!(plan.verdict(row(ComponentKind::Todo, Some((1_200, Some(1_300))))), Verdict::Unsure);
+        assert_eq!(plan.verdict(row(ComponentKind::Todo, Some((2_000, Some(2_500))))), Verdict::Unsure);
+        assert_eq!(plan.verdict(row(ComponentKind::Todo, Some((2_001, Some(2_500))))), Verdict::No);
+    }
+
+    #[test]
+    fn kinds_alone_decide_where_nothing_else_is_asked() {
+        let all = of(vec![]);
+        assert_eq!(all.verdict(row(ComponentKind::FreeBusy, None)), Verdict::Yes);
+        let todos = of(vec![comp("vtodo", None, vec![], vec![])]);
+        assert_eq!(todos.verdict(row(ComponentKind::Todo, None)), Verdict::Yes);
+        assert_eq!(todos.verdict(row(ComponentKind::Event, None)), Verdict::No);
+        let no_events = of(vec![CompFilter { name: "VEVENT".into(), test: CompTest::IsNotDefined }]);
+        assert_eq!(no_events.verdict(row(ComponentKind::Event, None)), Verdict::No);
+        assert_eq!(no_events.verdict(row(ComponentKind::Todo, None)), Verdict::Yes);
+        let both = of(vec![comp("VTODO", None, vec![], vec![]), comp("VEVENT", None, vec![], vec![])]);
+        assert_eq!(both.kinds, Some(vec![]));
+        assert_eq!(plan(&CompFilter { name: "VCALENDAR".into(), test: CompTest::IsNotDefined }).kinds, Some(vec![]));
+    }
+
+    #[test]
+    fn what_a_row_does_not_hold_leaves_it_unsure() {
+        let event = || row(ComponentKind::Event, Some((1_200, Some(1_300))));
+        let summary = PropFilter { name: "SUMMARY".into(), test: PropTest::IsNotDefined };
+        let alarm = comp("VALARM", Some(WEEK), vec![], vec![]);
+        for filter in [
+            comp("VEVENT", Some(WEEK), vec![summary.clone()], vec![]),
+            comp("VEVENT", None, vec![], vec![alarm]),
+            comp("VTIMEZONE", None, vec![], vec![]),
+            CompFilter { name: "X-THING".into(), test: CompTest::IsNotDefined },
+        ] {
+            let plan = of(vec![filter]);
+            assert_eq!(plan.verdict(event()), Verdict::Unsure, "{plan:?}");
+        }
+        let outer = plan(&comp("VCALENDAR", None, vec![summary], vec![]));
+        assert_eq!(outer.verdict(event()), Verdict::Unsure);
+    }
+
+    #[test]
+    fn a_uid_is_looked_for_in_the_row() {
+        let uid = |text: &str, collation, negate| {
+            let test = TextMatch { text: text.into(), collation, negate };
+            let test = PropTest::All { value: Some(ValueMatch::Text(test)), params: vec![] };
+            of(vec![comp("VEVENT", None, vec![PropFilter { name: "uid".into(), test }], vec![])])
+        };
+        let event = || row(ComponentKind::Event, None);
+        assert_eq!(uid("some-uid", Collation::AsciiCasemap, false).verdict(event()), Verdict::Unsure);
+        assert_eq!(uid("some-uid", Collation::Octet, false).verdict(event()), Verdict::No);
+        assert_eq!(uid("some-uid", Collation::AsciiCasemap, true).verdict(event()), Verdict::No);
+        assert_eq!(uid("other", Collation::Octet, true).uid_contains, None);
+    }
+}

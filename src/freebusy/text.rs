@@ -5,66 +5,46 @@ use std::fmt::Write;
 use super::periods::BY_STRENGTH;
 use super::{BusyPeriod, BusyType};
 use crate::base::{Interval, Utc};
-
-/// RFC 5545 §3.1: lines longer than this many octets are folded.
-const LINE_OCTETS: usize = 75;
+use crate::ical::{Component, Property, new_calendar};
 
 /// The VCALENDAR with one VFREEBUSY that answers a free-busy-query (RFC 4791 §7.10): DTSTAMP is `now`, and
 /// one FREEBUSY property for each kind.
 pub fn vfreebusy(window: Interval, periods: &[BusyPeriod], now: Utc) -> String {
-    let mut text = String::with_capacity(256 + periods.len() * 36);
-    text.push_str("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Kalends//Kalends//EN\r\n");
-    text.push_str(&vfreebusy_component(window, periods, now, &[]));
-    text.push_str("END:VCALENDAR\r\n");
-    text
+    let mut calendar = new_calendar();
+    calendar.components.push(vfreebusy_component(window, periods, now, Vec::new()));
+    calendar.to_ics()
 }
 
-/// The VFREEBUSY alone, with `more` content lines (unfolded, without their ends) among its properties: the UID, ORGANIZER and
-/// ATTENDEE that a scheduling answer repeats (RFC 6638 §5). Without a UID among them it gets one that follows
-/// from the question.
-pub fn vfreebusy_component(window: Interval, periods: &[BusyPeriod], now: Utc, more: &[String]) -> String {
-    let mut text = String::from("BEGIN:VFREEBUSY\r\n");
-    let has_uid = more.iter().any(|line| line.to_ascii_uppercase().starts_with("UID"));
-    if !has_uid {
-        push_line(&mut text, &format!("UID:{now}-{}-{}@kalends", window.start, window.end));
+/// The VFREEBUSY alone, with `more` before its other properties: the UID, ORGANIZER and ATTENDEE that a scheduling answer
+/// repeats (RFC 6638 §5). Without a UID among them it gets one that follows from the question.
+pub fn vfreebusy_component(window: Interval, periods: &[BusyPeriod], now: Utc, more: Vec<Property>) -> Component {
+    let mut component = Component { properties: more, ..Component::new("VFREEBUSY") };
+    if component.property("UID").is_none() {
+        let uid = format!("{now}-{}-{}@kalends", window.start, window.end);
+        component.properties.insert(0, Property::new("UID", uid));
     }
-    more.iter().for_each(|line| push_line(&mut text, line));
-    push_line(&mut text, &format!("DTSTAMP:{now}"));
-    push_line(&mut text, &format!("DTSTART:{}", window.start));
-    push_line(&mut text, &format!("DTEND:{}", window.end));
-    BY_STRENGTH.into_iter().for_each(|kind| push_kind(&mut text, periods, kind));
-    text.push_str("END:VFREEBUSY\r\n");
-    text
+    for (name, time) in [("DTSTAMP", now), ("DTSTART", window.start), ("DTEND", window.end)] {
+        component.properties.push(Property::new(name, time.to_string()));
+    }
+    component.properties.extend(BY_STRENGTH.into_iter().filter_map(|kind| freebusy(periods, kind)));
+    component
 }
 
-fn push_kind(text: &mut String, periods: &[BusyPeriod], kind: BusyType) {
-    let mut line = match kind {
-        BusyType::Busy => String::from("FREEBUSY"),
-        BusyType::Unavailable => String::from("FREEBUSY;FBTYPE=BUSY-UNAVAILABLE"),
-        BusyType::Tentative => String::from("FREEBUSY;FBTYPE=BUSY-TENTATIVE"),
-    };
-    let mut separator = ':';
+/// The FREEBUSY property of `kind`, if there is any such time.
+fn freebusy(periods: &[BusyPeriod], kind: BusyType) -> Option<Property> {
+    let mut value = String::new();
     for period in periods.iter().filter(|p| p.kind == kind) {
-        write!(line, "{separator}{}/{}", period.interval.start, period.interval.end)
+        let separator = if value.is_empty() { "" } else { "," };
+        write!(value, "{separator}{}/{}", period.interval.start, period.interval.end)
             .expect("writing to a String does not fail");
-        separator = ',';
     }
-    if separator == ',' {
-        push_line(text, &line);
+    let property = Property::new("FREEBUSY", value);
+    match kind {
+        _ if property.value.is_empty() => None,
+        BusyType::Busy => Some(property),
+        BusyType::Unavailable => Some(property.with_param("FBTYPE", "BUSY-UNAVAILABLE")),
+        BusyType::Tentative => Some(property.with_param("FBTYPE", "BUSY-TENTATIVE")),
     }
-}
-
-fn push_line(text: &mut String, line: &str) {
-    let mut room = LINE_OCTETS;
-    for c in line.chars() {
-        if c.len_utf8() > room {
-            text.push_str("\r\n ");
-            room = LINE_OCTETS - 1;
-        }
-        room -= c.len_utf8();
-        text.push(c);
-    }
-    text.push_str("\r\n");
 }
 
 #[cfg(test)]
@@ -101,8 +81,8 @@ mod tests {
 
     #[test]
     fn a_scheduling_answer_repeats_what_it_was_asked_with() {
-        let more = ["UID:abc".to_owned(), "ATTENDEE:mailto:ü@example.com".to_owned()];
-        let text = vfreebusy_component(Interval::new(day(0), day(1)), &[], day(0), &more);
+        let more = vec![Property::new("UID", "abc"), Property::new("ATTENDEE", "mailto:ü@example.com")];
+        let text = vfreebusy_component(Interval::new(day(0), day(1)), &[], day(0), more).to_ics();
         assert!(text.starts_with("BEGIN:VFREEBUSY\r\nUID:abc\r\nATTENDEE:mailto:ü@example.com\r\nDTSTAMP:"));
     }
 }
