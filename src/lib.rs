@@ -15,6 +15,7 @@ pub mod freebusy;
 pub mod ical;
 pub mod model;
 pub mod recur;
+pub mod rule;
 pub mod server;
 pub mod service;
 pub mod store;
