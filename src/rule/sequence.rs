@@ -126,13 +126,29 @@ impl Sequence {
             sequence: self,
             start_is_due: from <= self.start,
             limit: None,
-            walk: match self.mode {
-                Mode::Months => Walk::Months(Months::new(self, from.max(self.start + 1))),
-                Mode::Sets => Walk::Sets(Sets::new(self, from.max(self.start + 1))),
-                Mode::Ticks => Walk::Ticks(Ticks::new(self, from.max(self.start + 1))),
-                Mode::Never => Walk::Never,
-            },
+            walk: self.walk(from.max(self.start + 1)),
         }
+    }
+
+    fn walk(&self, from: i64) -> Walk<'_> {
+        match self.mode {
+            Mode::Months => Walk::Months(Months::new(self, from)),
+            Mode::Sets => Walk::Sets(Sets::new(self, from)),
+            Mode::Ticks => Walk::Ticks(Ticks::new(self, from)),
+            Mode::Never => Walk::Never,
+        }
+    }
+
+    /// Whether the rule itself yields `second`: the start only if it fits the rule.
+    ///
+    /// # Errors
+    /// [`BudgetExceeded`] if finding out takes more than `steps`.
+    pub fn yields(&self, second: i64, steps: &mut u64) -> Result<bool, BudgetExceeded> {
+        if second < self.start || second > self.last(steps)? {
+            return Ok(false);
+        }
+        let mut cursor = Cursor { sequence: self, start_is_due: false, limit: Some(second), walk: self.walk(second) };
+        Ok(cursor.next(steps)? == Some(second))
     }
 
     /// Whether it goes on to the end of the calendar, having neither COUNT nor UNTIL.

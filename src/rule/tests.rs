@@ -168,7 +168,9 @@ fn the_corpus_passes_on_the_plain_calendar() {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/rrule.json")).unwrap();
     let cases: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
     let mut wrong = Vec::new();
-    for case in cases.iter().filter(|c| c["exdate"] == "" && c["rdate"] == "" && c["utc"].as_array().unwrap().is_empty()) {
+    for case in
+        cases.iter().filter(|c| c["exdate"] == "" && c["rdate"] == "" && c["utc"].as_array().unwrap().is_empty())
+    {
         let start = case["dtstart"].as_str().unwrap().trim_end_matches('Z');
         let start = if start.len() == 8 { format!("{start}T000000") } else { start.to_string() };
         let rule = case["rrule"].as_str().unwrap();
