@@ -1,14 +1,17 @@
 //! Layer 6: HTTP ↔ WebDAV and CalDAV. A file per method, per report and per property group; this one only says which
 //! method goes where. Nothing here touches the store: use-cases in `service` do.
 
+mod acl;
 mod error;
 mod get;
 mod headers;
 mod if_header;
 mod listing;
+mod mkcol;
 pub mod multistatus;
 mod options;
 mod propfind;
+mod proppatch;
 pub mod props;
 mod put;
 mod remove;
@@ -51,6 +54,10 @@ pub async fn handle(context: &std::sync::Arc<Context>, request: Request) -> Resp
 async fn route(context: &std::sync::Arc<Context>, request: Request) -> Result<Response, Failure> {
     match request.method.as_str() {
         "PROPFIND" => propfind::propfind(context, request).await,
+        "PROPPATCH" => proppatch::proppatch(context, request).await,
+        "MKCOL" => mkcol::mkcol(context, request).await,
+        "MKCALENDAR" => mkcol::mkcalendar(context, request).await,
+        "ACL" => acl::acl(context, request).await,
         "REPORT" => report::dispatch(context, request).await,
         "OPTIONS" => Ok(options::options(&request)),
         "GET" | "HEAD" => get::get(context, request).await,

@@ -8,7 +8,7 @@
 use super::{Context, Error, tree};
 use crate::access::Actor;
 use crate::base::PrincipalId;
-use crate::model::{Lock, Path, Principal, UserName};
+use crate::model::{Path, Principal, UserName};
 
 /// How many principals are read at a time.
 const PAGE: usize = 200;
@@ -38,28 +38,6 @@ pub async fn name_of(context: &Context, id: PrincipalId) -> Result<Option<UserNa
 /// Of the store only.
 pub async fn usage(context: &Context, id: PrincipalId) -> Result<u64, Error> {
     Ok(context.store.usage(id).await?)
-}
-
-/// Every lock with the place on which it was taken; those on what is gone are left out.
-///
-/// # Errors
-/// Of the store only.
-pub async fn locks(context: &Context) -> Result<Vec<(Path, Lock)>, Error> {
-    let mut placed = Vec::new();
-    for lock in context.store.locks().await? {
-        let Some(collection) = context.store.collection(lock.collection).await? else { continue };
-        let path = match tree::path_of(context, &collection).await {
-            Ok(path) => path,
-            Err(Error::NotFound) => continue,
-            Err(error) => return Err(error),
-        };
-        let place = match &lock.member {
-            Some(member) => path.member(member),
-            None => Some(path),
-        };
-        placed.extend(place.map(|place| (place, lock)));
-    }
-    Ok(placed)
 }
 
 /// One test of a search.

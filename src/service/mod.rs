@@ -15,6 +15,7 @@ pub mod parsed;
 pub mod query;
 pub mod resources;
 pub mod sync;
+pub mod properties;
 pub mod tree;
 pub mod zones;
 

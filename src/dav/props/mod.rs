@@ -6,17 +6,19 @@
 pub mod acl;
 mod asked;
 mod caldav;
+mod change;
 mod principal;
 mod render;
 mod sight;
 mod target;
 mod webdav;
 
-pub use asked::{Asked, Style};
+pub use asked::{Asked, Style, properties};
+pub use change::{Moment, changes, kind_at, write_outcome};
 pub use render::{Extra, respond};
 pub use sight::Sight;
 pub use target::{Kinds, Target};
-pub use webdav::content_type;
+pub use webdav::{content_type, http_date, write_lock};
 
 use crate::model::Privilege;
 use crate::xml::{Name, Writer};

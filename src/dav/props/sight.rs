@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::{Asked, Needs, Property, Row, Target};
 use crate::access::Actor;
 use crate::base::{PrincipalId, Utc};
-use crate::model::{AcePrincipal, Lock, LockDepth, Path, Principal, UserName};
+use crate::model::{AcePrincipal, Principal, UserName};
+use crate::service::locks::{self, Held, Locks};
 use crate::service::{Context, Error, directory};
 
 /// Who looks, and what is loaded for it. One for a request.
@@ -21,7 +22,7 @@ pub struct Sight {
     /// The time of the request.
     pub now: Utc,
     needs: Vec<Needs>,
-    locks: Vec<(Path, Lock)>,
+    locks: Option<Locks<'static>>,
     names: BTreeMap<PrincipalId, Option<UserName>>,
     used: BTreeMap<PrincipalId, u64>,
 }
@@ -43,12 +44,12 @@ impl Sight {
             viewer: directory::of_actor(context, actor).await?,
             now: context.clock.now(),
             needs,
-            locks: Vec::new(),
+            locks: None,
             names: BTreeMap::new(),
             used: BTreeMap::new(),
         };
         if sight.needs.contains(&Needs::Locks) {
-            sight.locks = directory::locks(context).await?;
+            sight.locks = Some(locks::show(context).await?);
         }
         Ok(sight)
     }
@@ -90,12 +91,12 @@ impl Sight {
         self.used.get(&owner).copied().unwrap_or_default()
     }
 
-    /// The locks that hold on `path`, with where each was taken.
-    pub fn locks_on<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a (Path, Lock)> {
-        self.locks.iter().filter(move |(root, lock)| {
-            lock.expires > self.now
-                && (root.same_place(path) || (lock.depth == LockDepth::Infinity && root.contains(path)))
-        })
+    /// The locks that hold on `target`.
+    pub fn locks_on(&self, target: Target<'_>) -> Vec<Held> {
+        match (&self.locks, target.node()) {
+            (Some(locks), Some(node)) => locks.held(node, target.object().map(|object| object.name.as_str()), self.now),
+            _ => Vec::new(),
+        }
     }
 }
 

@@ -3,9 +3,11 @@
 
 use super::Value::{Missing, Written};
 use super::{Change, Kinds, Needs, Reader, Row, Sight, Target, Value};
+use crate::access::Actor;
 use crate::base::Utc;
 use crate::dav::report;
-use crate::model::{CollectionKind, Lock, LockDepth, LockScope, Object, Path, Privilege};
+use crate::model::{CollectionKind, LockDepth, LockScope, Object, Path, Privilege};
+use crate::service::locks::Held;
 use crate::service::tree::Node;
 use crate::xml::{Writer, ns};
 
@@ -138,14 +140,16 @@ fn supportedlock(_: &Sight, _: Target<'_>, writer: &mut Writer) -> Value {
 }
 
 fn lockdiscovery(sight: &Sight, target: Target<'_>, writer: &mut Writer) -> Value {
-    for (root, lock) in sight.locks_on(&target.path()) {
-        write_lock(writer, root, lock, sight.now, sight.actor.principal() == Some(lock.principal));
+    for held in sight.locks_on(target) {
+        write_lock(writer, &held, sight.actor);
     }
     Written
 }
 
-/// Writes a DAV:activelock (RFC 4918 §14.1). The token is shown to its owner: no other can use it.
-pub fn write_lock(writer: &mut Writer, root: &Path, lock: &Lock, now: Utc, own: bool) {
+/// Writes a DAV:activelock (RFC 4918 §14.1). The token is shown to its owner alone: no other can use it.
+pub fn write_lock(writer: &mut Writer, held: &Held, actor: Actor) {
+    let Held { lock, root, seconds } = held;
+    let own = actor == Actor::System || actor.principal() == Some(lock.principal);
     let scope = match lock.scope {
         LockScope::Exclusive => "exclusive",
         LockScope::Shared => "shared",
@@ -161,7 +165,7 @@ pub fn write_lock(writer: &mut Writer, root: &Path, lock: &Lock, now: Utc, own: 
     if let Some(owner) = &lock.owner {
         writer.open(ns::DAV, "owner").raw(owner).close();
     }
-    writer.element(ns::DAV, "timeout", &format!("Second-{}", lock.expires.0.saturating_sub(now.0).max(0)));
+    writer.element(ns::DAV, "timeout", &format!("Second-{seconds}"));
     if own {
         writer.open(ns::DAV, "locktoken").element(ns::DAV, "href", &lock.token.0).close();
     }
