@@ -50,7 +50,10 @@ async fn entry(context: &Context, ace: &Element) -> Result<Ace, Error> {
         return Err(Error::precondition(Precondition::NoInvert, "an entry cannot be for everybody but one"));
     }
     if ace.child(ns::DAV, "deny").is_some() {
-        return Err(Error::precondition(Precondition::GrantOnly, "nothing is denied here: leave out the grant instead"));
+        return Err(Error::precondition(
+            Precondition::GrantOnly,
+            "nothing is denied here: leave out the grant instead",
+        ));
     }
     let missing = |what: &str| Error::BadRequest(format!("a DAV:ace without a DAV:{what}"));
     let principal = ace.child(ns::DAV, "principal").ok_or_else(|| missing("principal"))?;

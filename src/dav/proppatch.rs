@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode};
 
+use super::headers::conditions;
 use super::multistatus::Multistatus;
 use super::props::{Moment, Style, changes, kind_at, write_outcome};
-use super::headers::conditions;
 use super::{Failure, Request, Response, empty_body};
 use crate::service::properties::{self, Outcome};
 use crate::service::{Context, Error};

@@ -24,6 +24,14 @@ pub async fn of_actor(context: &Context, actor: Actor) -> Result<Option<Principa
     }
 }
 
+/// The principal with that id, if it is still there.
+///
+/// # Errors
+/// Of the store only.
+pub async fn by_id(context: &Context, id: PrincipalId) -> Result<Option<Principal>, Error> {
+    Ok(context.store.principal(id).await?)
+}
+
 /// The name of a principal, if it is still there.
 ///
 /// # Errors
@@ -60,6 +68,8 @@ pub enum Field {
     Address,
     /// CALDAV:calendar-user-type: every principal is an INDIVIDUAL.
     Type,
+    /// A property that cannot be searched: nobody matches (RFC 3744 §9.4).
+    Other,
 }
 
 /// How a text has to match (the attribute match-type of `principal-property-search`).
@@ -75,15 +85,6 @@ pub enum Match {
     Equals,
 }
 
-/// Whether all tests have to hold, or one of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Junction {
-    /// All.
-    All,
-    /// One.
-    Any,
-}
-
 /// The principals that match, and whether there are more than the limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -93,13 +94,14 @@ pub struct Found {
     pub more: bool,
 }
 
-/// Searches for principals (RFC 3744 §9.4), within what `actor` may learn.
+/// Searches for principals (RFC 3744 §9.4), within what `actor` may learn. In every group one test has to hold; no group
+/// finds nobody.
 ///
 /// # Errors
 /// Of the store only.
-pub async fn search(context: &Context, actor: Actor, tests: &[Test], junction: Junction) -> Result<Found, Error> {
+pub async fn search(context: &Context, actor: Actor, groups: &[Vec<Test>]) -> Result<Found, Error> {
     let mut found = Found { principals: Vec::new(), more: false };
-    if tests.is_empty() {
+    if groups.is_empty() {
         return Ok(found);
     }
     let mut after: Option<UserName> = None;
@@ -107,7 +109,7 @@ pub async fn search(context: &Context, actor: Actor, tests: &[Test], junction: J
         let page = context.store.principals(after.as_ref(), PAGE).await?;
         after = page.rows.last().map(|principal| principal.name.clone());
         for principal in page.rows {
-            if !matches(&principal, tests, junction) || !may_find(context, actor, &principal, tests).await? {
+            if !matches(&principal, groups) || !may_find(context, actor, &principal, groups).await? {
                 continue;
             }
             if found.principals.len() as u64 >= context.limits.search_results_max {
@@ -141,8 +143,8 @@ pub async fn visible(context: &Context, actor: Actor) -> Result<Vec<Principal>, 
 }
 
 /// Whether the principal may be shown to whoever searched so.
-async fn may_find(context: &Context, actor: Actor, principal: &Principal, tests: &[Test]) -> Result<bool, Error> {
-    let knows_address = tests.iter().any(|test| {
+async fn may_find(context: &Context, actor: Actor, principal: &Principal, groups: &[Vec<Test>]) -> Result<bool, Error> {
+    let knows_address = groups.iter().flatten().any(|test| {
         test.field == Field::Address && principal.emails.iter().any(|email| is_whole_address(&test.text, email))
     });
     Ok(knows_address || tree::may_see(context, actor, principal).await?)
@@ -153,12 +155,8 @@ fn is_whole_address(text: &str, email: &str) -> bool {
     text.strip_prefix("mailto:").unwrap_or(&text) == email.to_lowercase()
 }
 
-fn matches(principal: &Principal, tests: &[Test], junction: Junction) -> bool {
-    let mut results = tests.iter().map(|test| test.holds(principal));
-    match junction {
-        Junction::All => results.all(|holds| holds),
-        Junction::Any => results.any(|holds| holds),
-    }
+fn matches(principal: &Principal, groups: &[Vec<Test>]) -> bool {
+    groups.iter().all(|tests| tests.iter().any(|test| test.holds(principal)))
 }
 
 impl Test {
@@ -172,6 +170,7 @@ impl Test {
                     || has(&Path::Principal(principal.name.clone()).href())
             }
             Field::Type => has("individual"),
+            Field::Other => false,
         }
     }
 }

@@ -12,10 +12,10 @@ pub mod index;
 pub mod locks;
 pub mod objects;
 pub mod parsed;
+pub mod properties;
 pub mod query;
 pub mod resources;
 pub mod sync;
-pub mod properties;
 pub mod tree;
 pub mod zones;
 

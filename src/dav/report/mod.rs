@@ -1,7 +1,9 @@
 //! REPORT (RFC 3253 §3.6): the root element of the body says which. A file per report.
 
+mod expand;
 mod filter;
 mod freebusy;
+mod principals;
 mod query;
 mod sync;
 
@@ -19,6 +21,12 @@ const REPORTS: &[(&str, &str, Kinds)] = &[
     (ns::CALDAV, "calendar-multiget", Kinds::CALENDAR.or(Kinds::HOME).or(Kinds::OBJECT)),
     (ns::CALDAV, "free-busy-query", Kinds::CALENDAR.or(Kinds::HOME)),
     (ns::DAV, "sync-collection", Kinds::COLLECTIONS),
+    (ns::DAV, "expand-property", Kinds::ALL),
+    (ns::DAV, "acl-principal-prop-set", Kinds::PRINCIPAL.or(Kinds::OWNED)),
+    (ns::DAV, "principal-match", Kinds::FIXED.or(Kinds::PRINCIPAL).or(Kinds::COLLECTIONS)),
+    (ns::DAV, "principal-property-search", Kinds::ALL),
+    (ns::DAV, "principal-search-property-set", Kinds::FIXED.or(Kinds::PRINCIPAL).or(Kinds::COLLECTIONS)),
+    (ns::CS, "calendarserver-principal-search", Kinds::FIXED.or(Kinds::PRINCIPAL)),
 ];
 
 /// The reports that a kind of resource knows, as DAV:supported-report-set lists them.
@@ -40,6 +48,12 @@ pub async fn dispatch(context: &Arc<Context>, mut request: Request) -> Result<Re
         (ns::CALDAV, "calendar-multiget") => query::calendar_multiget(context, request, &root).await,
         (ns::CALDAV, "free-busy-query") => freebusy::free_busy_query(context, request, &root).await,
         (ns::DAV, "sync-collection") => sync::sync_collection(context, request, &root).await,
+        (ns::DAV, "expand-property") => expand::expand_property(context, request, &root).await,
+        (ns::DAV, "acl-principal-prop-set") => principals::acl_principal_prop_set(context, request, &root).await,
+        (ns::DAV, "principal-match") => principals::principal_match(context, request, root).await,
+        (ns::DAV, "principal-property-search") => principals::property_search(context, request, &root).await,
+        (ns::DAV, "principal-search-property-set") => principals::search_property_set(context, request).await,
+        (ns::CS, "calendarserver-principal-search") => principals::token_search(context, request, &root).await,
         _ => Err(unknown(&root).into()),
     }
 }
