@@ -4,7 +4,7 @@
 use super::Value::{Missing, Written};
 use super::{Change, Kinds, Needs, Reader, Row, Sight, Target, Value};
 use crate::access::Actor;
-use crate::base::Utc;
+use crate::dav::headers::http_date;
 use crate::dav::report;
 use crate::model::{CollectionKind, LockDepth, LockScope, Object, Path, Privilege};
 use crate::service::locks::Held;
@@ -104,11 +104,6 @@ fn getlastmodified(_: &Sight, target: Target<'_>, writer: &mut Writer) -> Value 
         _ => return Missing,
     };
     text_of(Some(&http_date(modified)), writer)
-}
-
-/// A time as HTTP writes it (RFC 9110 §5.6.7, IMF-fixdate).
-pub fn http_date(time: Utc) -> String {
-    time.naive().format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 fn resourcetype(_: &Sight, target: Target<'_>, writer: &mut Writer) -> Value {
