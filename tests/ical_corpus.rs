@@ -157,3 +157,32 @@ fn a_thousand_events_are_a_stream_and_no_object() {
     assert_eq!((refused.kind, refused.line), (CalendarObjectResource, 7));
     assert_eq!(parse_stream(text.as_bytes(), &Limits::default()).expect("stream")[0].components.len(), 1000);
 }
+
+/// Bytes that are almost right reach deeper than random ones. The sequence is the same in every run.
+#[test]
+fn damaged_files_never_panic() {
+    let mut state: u64 = 0x9E37_79B9_7F4A_7C15;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below.max(1)
+    };
+    const SPICES: &[&[u8]] =
+        &[b";", b":", b",", b"\"", b"\r\n", b"\n ", b"=", b"\\", b"^", b"\xF0", b"T", b"-", b"9", b"/"];
+    for (name, _) in FILES {
+        let bytes = read(name);
+        for _ in 0..200 {
+            let mut damaged = bytes.clone();
+            for _ in 0..=random(3) {
+                let at = random(damaged.len());
+                let end = (at + random(8)).min(damaged.len());
+                damaged.splice(at..end, SPICES[random(SPICES.len())].iter().copied());
+            }
+            let _ = CalendarObject::parse(&damaged, &Limits::default());
+            for calendar in parse_stream(&damaged, &Limits::default()).unwrap_or_default() {
+                let again = parse(calendar.to_ics().as_bytes(), &Limits::default());
+                assert_eq!(again.as_ref(), Ok(&calendar), "{name}");
+                parse_jcal(to_jcal(&calendar).to_string().as_bytes(), &Limits::default()).expect(name);
+            }
+        }
+    }
+}

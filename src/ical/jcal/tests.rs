@@ -166,6 +166,13 @@ fn lines_and_their_jcal() {
 }
 
 #[test]
+fn a_type_that_is_no_name_is_none() {
+    for content in ["X-A;VALUE=a b:1", "X-A;VALUE=:1", "X-A;VALUE:1"] {
+        assert_eq!(to_jcal(&ics(content))[1][0], json!(["x-a", {}, "unknown", "1"]), "{content}");
+    }
+}
+
+#[test]
 fn what_is_not_binary_is_not_base64() {
     let jcal = to_jcal(&ics("DESCRIPTION;ENCODING=BASE64:SGVsbG8="));
     assert_eq!(jcal[1][0], json!(["description", {}, "text", "Hello"]));

@@ -18,7 +18,7 @@ pub fn to_jcal(component: &Component) -> Value {
 fn property(property: &Property) -> Value {
     let decoded = without_base64(property);
     let property = decoded.as_ref().unwrap_or(property);
-    let stated = property.param_value("VALUE").map(|kind| kind.to_ascii_lowercase());
+    let stated = property.param_value("VALUE").map(|kind| kind.to_ascii_lowercase()).filter(|kind| is_name(kind));
     let kind = stated.or_else(|| default_type(&property.name).map(str::to_owned));
     let (kind, values) = kind
         .map(|kind| real_kind(kind, property))
