@@ -1,23 +1,23 @@
 //! The one thread that writes (invariant S2). It takes all batches that wait, applies them as one change of the
 //! engine, makes that durable once and then answers everybody. It never waits for more: while one group is made
-//! durable, the next gathers by itself.
+//! durable, the next gathers by itself. Between groups it does, in small steps, what can wait: removing the rows of
+//! deleted collections, and rewriting the engine's files.
 
-use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::dir::{self, Options};
-use super::group::{Group, Terms};
+use super::dir::Engine;
+use super::group::Group;
 use super::keys::{self, MEMBER_TABLES, Table};
-use super::kv::{Changes, Kv};
+use super::kv::{Changes, Kv, io_error};
+use super::rewrite::{self, Rewrite, Rewritten};
+use super::shared::Shared;
 use super::{Batch, Commit, CommitError, StoreError, Write, rows, writes};
-use crate::base::{CollectionId, LockToken};
-use crate::model::Lock;
-use std::ops::ControlFlow;
+use crate::base::CollectionId;
 
 /// How many batches become durable together at most.
 const GROUP_BATCHES_MAX: usize = 128;
@@ -28,136 +28,17 @@ const QUEUE_MAX: usize = 1024;
 /// How many rows of deleted collections are removed at a time.
 const PURGE_ROWS: usize = 2_000;
 
-/// What the committer and the readers share.
-pub(super) struct Shared {
-    engine: Arc<dyn Kv>,
-    /// Held by readers for reading, and for writing only while changes are applied: a batch is seen whole or not at all.
-    gate: RwLock<()>,
-    terms: Terms,
-    locks: RwLock<BTreeMap<LockToken, Lock>>,
-    /// The number of the newest durable event.
-    durable: AtomicU64,
-    /// Why no writes are taken any more.
-    failed: Mutex<Option<String>>,
-    /// Where the free space is looked at.
-    space: Option<dir::Space>,
-}
+/// What looks at the engine while nothing is written.
+type Look = Box<dyn FnOnce(&dyn Kv) + Send>;
 
-impl Shared {
-    /// Reads what is kept in memory and begins a new epoch, durably.
-    pub(super) fn open(engine: Arc<dyn Kv>, options: &Options) -> Result<Self, StoreError> {
-        let mut shared = Self {
-            engine,
-            gate: RwLock::new(()),
-            terms: Terms { epoch: 0, tombstones_max: options.tombstones_max },
-            locks: RwLock::default(),
-            durable: AtomicU64::new(0),
-            failed: Mutex::new(None),
-            space: dir::Space::of(options),
-        };
-        dir::check_format(shared.counter(keys::FORMAT)?)?;
-        shared.terms.epoch = shared.counter(keys::EPOCH)? + 1;
-        let opening = Changes::from([
-            (keys::meta(keys::EPOCH), Some(rows::encode(&shared.terms.epoch))),
-            (keys::meta(keys::FORMAT), Some(rows::encode(&dir::FORMAT))),
-        ]);
-        shared.engine.apply(&opening)?;
-        shared.engine.sync()?;
-        shared.durable = AtomicU64::new(shared.counter(keys::EVENTS)?);
-        shared.locks = RwLock::new(shared.stored_locks()?);
-        Ok(shared)
-    }
-
-    /// A counter of the meta table; zero before its first use.
-    pub(super) fn counter(&self, name: &str) -> Result<u64, StoreError> {
-        self.engine.get(&keys::meta(name))?.map_or(Ok(0), |row| rows::decode(&row, "counters"))
-    }
-
-    /// The engine, for as long as no change is applied.
-    pub(super) fn read(&self) -> (&dyn Kv, RwLockReadGuard<'_, ()>) {
-        (&*self.engine, self.gate.read())
-    }
-
-    /// The number of the newest durable event.
-    pub(super) fn durable_events(&self) -> u64 {
-        self.durable.load(Ordering::Acquire)
-    }
-
-    /// The locks, by token.
-    pub(super) fn locks(&self) -> Vec<Lock> {
-        self.locks.read().values().cloned().collect()
-    }
-
-    fn stored_locks(&self) -> Result<BTreeMap<LockToken, Lock>, StoreError> {
-        let mut locks = BTreeMap::new();
-        let (from, to) = keys::table(Table::Locks);
-        self.engine.scan(&from, &to, &mut |_, row| {
-            let lock: Lock = rows::decode(row, "locks")?;
-            locks.insert(lock.token.clone(), lock);
-            Ok(ControlFlow::Continue(()))
-        })?;
-        Ok(locks)
-    }
-
-    /// Why no writes are taken, if none are.
-    fn refuse(&self) -> Result<(), StoreError> {
-        match &*self.failed.lock() {
-            Some(reason) => Err(StoreError::ReadOnly(reason.clone())),
-            None => Ok(()),
-        }
-    }
-
-    /// Applies the changes and makes them durable. If either fails nobody can say what the disk holds: no further
-    /// write is taken until the store is opened again.
-    fn persist(&self, changes: &Changes, newest_event: u64) -> Result<(), StoreError> {
-        self.refuse()?;
-        if changes.is_empty() {
-            return Ok(());
-        }
-        if let Some(space) = &self.space {
-            space.check(changes)?;
-        }
-        let done = self.apply(changes).and_then(|()| self.engine.sync());
-        match &done {
-            Ok(()) => self.durable.store(newest_event, Ordering::Release),
-            Err(error) => {
-                let reason = format!("an earlier write failed ({error}); restart the server when the cause is removed");
-                tracing::error!(error = %error, "store.write.failed: no further writes are taken; restart when the cause is removed");
-                *self.failed.lock() = Some(reason);
-            }
-        }
-        done
-    }
-
-    fn apply(&self, changes: &Changes) -> Result<(), StoreError> {
-        let _alone = self.gate.write();
-        self.engine.apply(changes)?;
-        self.follow_locks(changes)
-    }
-
-    /// Takes changes of locks into the copy in memory.
-    fn follow_locks(&self, changes: &Changes) -> Result<(), StoreError> {
-        let (from, to) = keys::table(Table::Locks);
-        for (key, row) in changes.range(from..to) {
-            match row {
-                Some(row) => {
-                    let lock: Lock = rows::decode(row, "locks")?;
-                    self.locks.write().insert(lock.token.clone(), lock);
-                }
-                None => {
-                    let token = LockToken(String::from_utf8_lossy(&key[1..]).into_owned());
-                    self.locks.write().remove(&token);
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A batch that waits, and where its answer goes.
-struct Job {
-    batch: Batch,
-    answer: oneshot::Sender<Result<Commit, CommitError>>,
+/// What the thread can be asked for.
+enum Job {
+    /// To commit a batch.
+    Commit(Batch, oneshot::Sender<Result<Commit, CommitError>>),
+    /// To rewrite all rows into new files of this engine.
+    Rewrite(Engine, oneshot::Sender<Result<Rewritten, StoreError>>),
+    /// To let somebody look at one state of all rows.
+    Look(Look),
 }
 
 /// The handle of the thread. Dropping it waits for the thread to finish what was queued.
@@ -171,18 +52,45 @@ impl Committer {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let thread = std::thread::Builder::new()
             .name("kalends-commit".to_owned())
-            .spawn(move || run(&shared, waiting))
-            .map_err(|error| super::kv::io_error("starting the thread that writes", &error))?;
+            .spawn(move || Worker::new(&shared, waiting).run())
+            .map_err(|error| io_error("starting the thread that writes", &error))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
     pub(super) async fn commit(&self, batch: Batch) -> Result<Commit, CommitError> {
         let (answer, answered) = oneshot::channel();
-        let stopped = || StoreError::ReadOnly("the thread that writes has stopped; restart the server".to_owned());
-        let queue = self.queue.as_ref().ok_or_else(stopped)?;
-        queue.send(Job { batch, answer }).await.map_err(|_| stopped())?;
+        self.send(Job::Commit(batch, answer)).await?;
         answered.await.map_err(|_| stopped())?
     }
+
+    pub(super) async fn rewrite(&self, engine: Engine) -> Result<Rewritten, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Job::Rewrite(engine, answer)).await?;
+        answered.await.map_err(|_| stopped())?
+    }
+
+    /// Runs `look` on one state of all rows. Writers wait meanwhile; readers do not.
+    pub(super) async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&dyn Kv) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let look = move |kv: &dyn Kv| {
+            // Whoever no longer waits has gone away.
+            let _ = answer.send(look(kv));
+        };
+        self.send(Job::Look(Box::new(look))).await?;
+        answered.await.map_err(|_| stopped())?
+    }
+
+    async fn send(&self, job: Job) -> Result<(), StoreError> {
+        let queue = self.queue.as_ref().ok_or_else(stopped)?;
+        queue.send(job).await.map_err(|_| stopped())
+    }
+}
+
+fn stopped() -> StoreError {
+    StoreError::ReadOnly("the thread that writes has stopped; restart the server".to_owned())
 }
 
 impl Drop for Committer {
@@ -195,38 +103,138 @@ impl Drop for Committer {
     }
 }
 
-fn run(shared: &Shared, mut waiting: mpsc::Receiver<Job>) {
-    let mut garbage = true;
-    loop {
-        let first = if garbage {
-            match waiting.try_recv() {
-                Ok(job) => Some(job),
-                Err(mpsc::error::TryRecvError::Empty) => None,
-                Err(mpsc::error::TryRecvError::Disconnected) => return,
-            }
-        } else {
-            match waiting.blocking_recv() {
-                Some(job) => Some(job),
-                None => return,
-            }
-        };
-        match first {
-            Some(first) => garbage |= commit_group(shared, gather(first, &mut waiting)),
-            None => garbage = purge(shared),
-        }
-    }
+/// A batch that waits, and where its answer goes.
+type Waiting = (Batch, oneshot::Sender<Result<Commit, CommitError>>);
+
+/// What the thread knows.
+struct Worker<'a> {
+    shared: &'a Shared,
+    waiting: mpsc::Receiver<Job>,
+    /// Whether there may be rows of deleted collections.
+    garbage: bool,
+    /// The rewriting under way.
+    rewrite: Option<Rewrite>,
+    /// When it is time to look at the size of the files again.
+    gauge: rewrite::Gauge,
 }
 
-/// All batches that wait, within a group's bounds.
-fn gather(first: Job, waiting: &mut mpsc::Receiver<Job>) -> Vec<Job> {
-    let mut bytes = content_bytes(&first.batch);
-    let mut jobs = vec![first];
-    while jobs.len() < GROUP_BATCHES_MAX && bytes < GROUP_BYTES_MAX {
-        let Ok(job) = waiting.try_recv() else { break };
-        bytes += content_bytes(&job.batch);
-        jobs.push(job);
+impl<'a> Worker<'a> {
+    fn new(shared: &'a Shared, waiting: mpsc::Receiver<Job>) -> Self {
+        Self { shared, waiting, garbage: true, rewrite: None, gauge: rewrite::Gauge::default() }
     }
-    jobs
+
+    fn run(mut self) {
+        while let Ok(job) = self.next_job() {
+            match job {
+                Some(Job::Commit(batch, answer)) => self.commit((batch, answer)),
+                Some(job) => self.serve(job),
+                None => {}
+            }
+            self.background_step();
+        }
+        if let Some(rewrite) = self.rewrite.take() {
+            rewrite.abandon(stopped());
+        }
+    }
+
+    /// The next job; none if nobody waits and there is something else to do. The error is the end.
+    fn next_job(&mut self) -> Result<Option<Job>, TryRecvError> {
+        if !self.garbage && self.rewrite.is_none() && !self.gauge.due() {
+            return self.waiting.blocking_recv().map(Some).ok_or(TryRecvError::Disconnected);
+        }
+        match self.waiting.try_recv() {
+            Ok(job) => Ok(Some(job)),
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => Err(TryRecvError::Disconnected),
+        }
+    }
+
+    /// Does a job that is no batch.
+    fn serve(&mut self, job: Job) {
+        match job {
+            Job::Commit(batch, answer) => self.commit((batch, answer)),
+            Job::Look(look) => look(&*self.shared.engine()),
+            Job::Rewrite(engine, answer) => match &mut self.rewrite {
+                Some(rewrite) => rewrite.join(engine, answer),
+                None => self.rewrite = Rewrite::begin(self.shared, engine, Some(answer)),
+            },
+        }
+    }
+
+    /// Commits a batch together with those that wait behind it.
+    fn commit(&mut self, first: Waiting) {
+        let mut bytes = content_bytes(&first.0);
+        let mut batches = vec![first];
+        let mut other = None;
+        while batches.len() < GROUP_BATCHES_MAX && bytes < GROUP_BYTES_MAX {
+            match self.waiting.try_recv() {
+                Ok(Job::Commit(batch, answer)) => {
+                    bytes += content_bytes(&batch);
+                    batches.push((batch, answer));
+                }
+                Ok(job) => {
+                    other = Some(job);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        self.commit_group(batches);
+        if let Some(job) = other {
+            self.serve(job);
+        }
+    }
+
+    fn commit_group(&mut self, batches: Vec<Waiting>) {
+        let engine = self.shared.engine();
+        let mut group = Group::new(&*engine, self.shared.terms, self.shared.durable_events());
+        let mut answers = Vec::with_capacity(batches.len());
+        for (batch, answer) in batches {
+            self.garbage |= batch.writes.iter().any(|write| matches!(write, Write::DeleteCollection(_)));
+            answers.push((answer, writes::run(&mut group, &batch)));
+        }
+        let (changes, newest_event) = group.finish();
+        let done = self.persist(&changes, newest_event);
+        for (answer, outcome) in answers {
+            let outcome = match (&done, outcome) {
+                (Err(error), Ok(_)) => Err(CommitError::Store(error.clone())),
+                (_, outcome) => outcome,
+            };
+            // Whoever no longer waits has gone away; the batch is committed all the same.
+            let _ = answer.send(outcome);
+        }
+    }
+
+    fn persist(&mut self, changes: &Changes, newest_event: u64) -> Result<(), StoreError> {
+        self.shared.persist(changes, newest_event)?;
+        self.gauge.wrote(changes);
+        self.rewrite = self.rewrite.take().and_then(|rewrite| rewrite.follow(changes));
+        Ok(())
+    }
+
+    /// A little of what can wait.
+    fn background_step(&mut self) {
+        if self.garbage {
+            self.garbage = self.purge();
+        }
+        if self.rewrite.is_none() && self.gauge.due() && self.gauge.wants_rewrite(self.shared) {
+            let same = self.shared.engine().kind();
+            self.rewrite = Rewrite::begin(self.shared, same, None);
+        }
+        self.rewrite = self.rewrite.take().and_then(|rewrite| rewrite.step(self.shared));
+    }
+
+    /// Removes some rows of deleted collections. Says whether there may be more.
+    fn purge(&mut self) -> bool {
+        let removed = purge_changes(&*self.shared.engine()).and_then(|changes| match changes {
+            Some(changes) => self.persist(&changes, self.shared.durable_events()).map(|()| true),
+            None => Ok(false),
+        });
+        removed.unwrap_or_else(|error| {
+            tracing::warn!(error = %error, "store.purge.failed: the next deletion or start tries again");
+            false
+        })
+    }
 }
 
 fn content_bytes(batch: &Batch) -> usize {
@@ -237,48 +245,16 @@ fn content_bytes(batch: &Batch) -> usize {
     batch.writes.iter().map(content).sum()
 }
 
-/// Commits the jobs and answers them. Says whether there may now be rows to remove.
-fn commit_group(shared: &Shared, jobs: Vec<Job>) -> bool {
-    let mut group = Group::new(&*shared.engine, shared.terms, shared.durable_events());
-    let mut answers = Vec::with_capacity(jobs.len());
-    let mut garbage = false;
-    for job in jobs {
-        garbage |= job.batch.writes.iter().any(|write| matches!(write, Write::DeleteCollection(_)));
-        answers.push((job.answer, writes::run(&mut group, &job.batch)));
-    }
-    let (changes, newest_event) = group.finish();
-    let done = shared.persist(&changes, newest_event);
-    for (answer, outcome) in answers {
-        let outcome = match (&done, outcome) {
-            (Err(error), Ok(_)) => Err(CommitError::Store(error.clone())),
-            (_, outcome) => outcome,
-        };
-        // Whoever no longer waits has gone away; the batch is committed all the same.
-        let _ = answer.send(outcome);
-    }
-    garbage
-}
-
-/// Removes some rows of deleted collections. Says whether there are more.
-fn purge(shared: &Shared) -> bool {
-    match purge_step(shared) {
-        Ok(more) => more,
-        Err(error) => {
-            tracing::warn!(error = %error, "store.purge.failed: the next deletion or start tries again");
-            false
-        }
-    }
-}
-
-fn purge_step(shared: &Shared) -> Result<bool, StoreError> {
-    let Some(id) = first_garbage(shared)? else { return Ok(false) };
+/// The next rows to remove; none if no deleted collection has any.
+fn purge_changes(kv: &dyn Kv) -> Result<Option<Changes>, StoreError> {
+    let Some(id) = first_garbage(kv)? else { return Ok(None) };
     let mut changes = Changes::new();
     for table in MEMBER_TABLES {
         let (from, to) = keys::within(table, id.0);
         if changes.len() >= PURGE_ROWS {
             break;
         }
-        shared.engine.scan(&from, &to, &mut |key, _| {
+        kv.scan(&from, &to, &mut |key, _| {
             changes.insert(key.to_vec(), None);
             Ok(if changes.len() >= PURGE_ROWS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
@@ -286,14 +262,13 @@ fn purge_step(shared: &Shared) -> Result<bool, StoreError> {
     if changes.len() < PURGE_ROWS {
         changes.insert(keys::garbage(id), None);
     }
-    shared.persist(&changes, shared.durable_events())?;
-    Ok(true)
+    Ok(Some(changes))
 }
 
-fn first_garbage(shared: &Shared) -> Result<Option<CollectionId>, StoreError> {
+fn first_garbage(kv: &dyn Kv) -> Result<Option<CollectionId>, StoreError> {
     let mut first = None;
     let (from, to) = keys::table(Table::Garbage);
-    shared.engine.scan(&from, &to, &mut |key, _| {
+    kv.scan(&from, &to, &mut |key, _| {
         first = Some(CollectionId(keys::number_of(key).ok_or_else(|| rows::bad_key("deleted collections"))?));
         Ok(ControlFlow::Break(()))
     })?;

@@ -134,6 +134,12 @@ impl Marker {
         Ok(Self { engine, name, ready: value("state") == Some("ready") })
     }
 
+    /// What follows it after a rewriting into files of `engine`.
+    pub(super) fn successor(&self, engine: Engine) -> Self {
+        let number = self.name.rsplit('-').next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0);
+        Self { engine, name: format!("{}-{}", engine.name(), number.wrapping_add(1)), ready: true }
+    }
+
     /// Replaces what `kalends.store` says, durably.
     pub(super) fn write(&self, dir: &Path) -> Result<(), StoreError> {
         let state = if self.ready { "ready" } else { "new" };

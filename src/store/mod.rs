@@ -9,28 +9,37 @@
 //!   [`crate::model::SyncToken`]). The outbox alone is read up to the last durable event.
 //!
 //! Inside: [`kv`] holds the engines, `keys` and `rows` say what is where, `group`, `asserts` and `writes` turn batches into
-//! changes of rows, `committer` makes them durable, `read` answers, `dir` is the data directory.
+//! changes of rows, `committer` makes them durable, `read` answers, `snapshot` and `rewrite`
+//! copy all rows, `dir` is the data directory.
 
 mod asserts;
 mod batch;
+mod check;
 mod committer;
 mod dir;
 mod group;
 mod keys;
 pub mod kv;
 mod read;
+mod rewrite;
 mod rows;
+mod shared;
+mod snapshot;
 mod writes;
 
 pub use batch::{Assert, Batch, Commit, CommitError, Draft, StoreError, Write};
+pub use check::Finding;
 pub use dir::{Engine, Options};
+pub use rewrite::Rewritten;
+pub use snapshot::{Row, Snapshot};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::base::{CollectionId, PrincipalId};
-use committer::{Committer, Shared};
+use committer::Committer;
 use kv::Kv;
+use shared::Shared;
 
 /// The store. Cheap to clone; all clones are one. When the last one is dropped, what waits is written and the
 /// directory is given free.

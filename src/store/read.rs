@@ -16,13 +16,13 @@ use crate::model::{Change, ChangeKind, Collection, Credentials, Event, Lock, Obj
 impl Store {
     /// The principal with that id.
     pub async fn principal(&self, id: PrincipalId) -> Result<Option<Principal>, StoreError> {
-        let (kv, _gate) = self.0.shared.read();
+        let kv = &**self.0.shared.read();
         get(kv, &keys::principal(id), "principals")
     }
 
     /// The principal of that name.
     pub async fn principal_named(&self, name: &UserName) -> Result<Option<Principal>, StoreError> {
-        let (kv, _gate) = self.0.shared.read();
+        let kv = &**self.0.shared.read();
         match get(kv, &keys::principal_name(name), "principals' names")? {
             Some(id) => get(kv, &keys::principal(id), "principals"),
             None => Ok(None),
@@ -31,7 +31,7 @@ impl Store {
 
     /// All principals by name, from behind `after`.
     pub async fn principals(&self, after: Option<&UserName>, limit: usize) -> Result<Page<Principal>, StoreError> {
-        let (kv, _gate) = self.0.shared.read();
+        let kv = &**self.0.shared.read();
         let (first, to) = keys::table(Table::PrincipalNames);
         let from = after.map_or(first, |name| keys::behind(keys::principal_name(name)));
         let ids: Page<PrincipalId> = page(kv, (from, to), limit, |_, row| rows::decode(row, "principals' names"))?;
@@ -44,25 +44,25 @@ impl Store {
 
     /// What the principal can log in with.
     pub async fn credentials(&self, id: PrincipalId) -> Result<Option<Credentials>, StoreError> {
-        let (kv, _gate) = self.0.shared.read();
+        let kv = &**self.0.shared.read();
         get(kv, &keys::credentials(id), "credentials")
     }
 
     /// The bytes that a principal's collections hold together (RFC 4331).
     pub async fn usage(&self, id: PrincipalId) -> Result<u64, StoreError> {
-        let (kv, _gate) = self.0.shared.read();
+        let kv = &**self.0.shared.read();
         Ok(get(kv, &keys::usage(id), "usage")?.unwrap_or(0))
     }
 
     /// The collection with that id.
     pub async fn collection(&self, id: CollectionId) -> Result<Option<Collection>, StoreError> {
-        let (kv, _gate) = self.0.shared.read();
+        let kv = &**self.0.shared.read();
         collection(kv, id)
     }
 
     /// The collection called `name` in `parent`.
     pub async fn child(&self, parent: CollectionId, name: &str) -> Result<Option<Collection>, StoreError> {
-        let (kv, _gate) = self.0.shared.read();
+        let kv = &**self.0.shared.read();
         match get(kv, &keys::member(Table::Children, parent, name), "children")? {
             Some(id) => collection(kv, id),
             None => Ok(None),
@@ -71,7 +71,7 @@ impl Store {
 
     /// The collections in `parent`, by name.
     pub async fn children(&self, parent: CollectionId) -> Result<Vec<Collection>, StoreError> {
-        let (kv, _gate) = self.0.shared.read();
+        let kv = &**self.0.shared.read();
         let mut ids: Vec<CollectionId> = Vec::new();
         let (from, to) = keys::within(Table::Children, parent.0);
         kv.scan(&from, &to, &mut |_, row| {
@@ -87,13 +87,13 @@ impl Store {
 
     /// An object without its bytes.
     pub async fn object(&self, collection: CollectionId, name: &str) -> Result<Option<Object>, StoreError> {
-        let (kv, _gate) = self.0.shared.read();
+        let kv = &**self.0.shared.read();
         object(kv, collection, name)
     }
 
     /// An object with its bytes, of one and the same state.
     pub async fn content(&self, collection: CollectionId, name: &str) -> Result<Option<(Object, Bytes)>, StoreError> {
-        let (kv, _gate) = self.0.shared.read();
+        let kv = &**self.0.shared.read();
         content(kv, collection, name)
     }
 
@@ -104,7 +104,7 @@ impl Store {
         collection: CollectionId,
         names: &[&str],
     ) -> Result<Vec<Option<(Object, Bytes)>>, StoreError> {
-        let (kv, _gate) = self.0.shared.read();
+        let kv = &**self.0.shared.read();
         names.iter().map(|name| content(kv, collection, name)).collect()
     }
 
@@ -115,7 +115,7 @@ impl Store {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<Object>, StoreError> {
-        let (kv, _gate) = self.0.shared.read();
+        let kv = &**self.0.shared.read();
         objects(kv, collection, after, limit)
     }
 
@@ -127,7 +127,7 @@ impl Store {
         limit: usize,
         bytes_max: u64,
     ) -> Result<Page<(Object, Bytes)>, StoreError> {
-        let (kv, _gate) = self.0.shared.read();
+        let kv = &**self.0.shared.read();
         let listed = objects(kv, collection, after, limit)?;
         let mut page = Page { rows: Vec::with_capacity(listed.rows.len()), more: listed.more };
         let mut wanted = listed.rows.into_iter();
@@ -146,7 +146,7 @@ impl Store {
 
     /// The name of the object that has `uid`.
     pub async fn name_of_uid(&self, collection: CollectionId, uid: &str) -> Result<Option<String>, StoreError> {
-        let (kv, _gate) = self.0.shared.read();
+        let kv = &**self.0.shared.read();
         get(kv, &keys::member(Table::Uids, collection, uid), "UIDs")
     }
 
@@ -158,7 +158,7 @@ impl Store {
         since: Revision,
         limit: usize,
     ) -> Result<Page<Change>, StoreError> {
-        let (kv, _gate) = self.0.shared.read();
+        let kv = &**self.0.shared.read();
         changes(kv, collection, since, limit)
     }
 
@@ -169,7 +169,7 @@ impl Store {
         since: Revision,
         limit: usize,
     ) -> Result<Option<(Collection, Page<Change>)>, StoreError> {
-        let (kv, _gate) = self.0.shared.read();
+        let kv = &**self.0.shared.read();
         match collection(kv, id)? {
             Some(collection) => Ok(Some((collection, changes(kv, id, since, limit)?))),
             None => Ok(None),
@@ -178,13 +178,13 @@ impl Store {
 
     /// Every lock there is, expired ones too until they are removed. Few, and kept in memory.
     pub async fn locks(&self) -> Result<Vec<Lock>, StoreError> {
-        let (_, _gate) = self.0.shared.read();
+        let _gate = self.0.shared.read();
         Ok(self.0.shared.locks())
     }
 
     /// Durable events behind `after`, in order.
     pub async fn events(&self, after: u64, limit: usize) -> Result<Page<Event>, StoreError> {
-        let (kv, _gate) = self.0.shared.read();
+        let kv = &**self.0.shared.read();
         let Some(from) = after.checked_add(1) else { return Ok(Page { rows: Vec::new(), more: false }) };
         let range = (keys::event(from), keys::behind(keys::event(self.0.shared.durable_events())));
         page(kv, range, limit, |_, row| rows::decode(row, "events"))

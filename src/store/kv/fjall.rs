@@ -8,7 +8,7 @@ use ::fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use bytes::Bytes;
 
 use super::{Changes, Kv, Visit, io_error};
-use crate::store::StoreError;
+use crate::store::{Engine, StoreError};
 
 /// How often, and how long apart, opening is tried while background threads of an earlier opening by this same
 /// process still hold fjall's own lock. Other processes were kept out before.
@@ -74,6 +74,10 @@ impl Kv for Fjall {
 
     fn disk_bytes(&self) -> Result<u64, StoreError> {
         self.db.disk_space().map_err(|error| fjall_error(&error))
+    }
+
+    fn kind(&self) -> Engine {
+        Engine::Fjall
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 
 use super::{Changes, Kv, Visit};
-use crate::store::StoreError;
+use crate::store::{Engine, StoreError};
 
 /// A map in memory. It remembers what was not yet synced, so that tests can cut its power.
 #[derive(Debug, Default)]
@@ -73,5 +73,9 @@ impl Kv for Memory {
 
     fn disk_bytes(&self) -> Result<u64, StoreError> {
         Ok(self.0.read().rows.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum())
+    }
+
+    fn kind(&self) -> Engine {
+        Engine::Memory
     }
 }

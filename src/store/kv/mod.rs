@@ -1,6 +1,7 @@
 //! Engines: ordered maps from keys to values that can apply a list of changes atomically and make it durable.
 //! They know nothing of what the rows mean; that is written once, above.
 
+mod faulty;
 mod fjall;
 mod memory;
 mod sled;
@@ -10,10 +11,11 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
+pub use self::faulty::{Fault, Faulty};
 pub(super) use self::fjall::Fjall;
 pub use self::memory::Memory;
 pub(super) use self::sled::Sled;
-use super::StoreError;
+use super::{Engine, StoreError};
 
 /// The changes of one atomic write: a value to put, or `None` to delete.
 pub type Changes = BTreeMap<Vec<u8>, Option<Bytes>>;
@@ -53,6 +55,9 @@ pub trait Kv: Send + Sync {
     /// # Errors
     /// If the storage fails.
     fn disk_bytes(&self) -> Result<u64, StoreError>;
+
+    /// Which engine it is.
+    fn kind(&self) -> Engine;
 }
 
 /// The error in words for an operating system's error while doing `what`.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Changes, Kv, Visit, io_error};
-use crate::store::StoreError;
+use crate::store::{Engine, StoreError};
 
 /// How often, and how long apart, opening is tried while background threads of an earlier opening by this same
 /// process still hold sled's own lock. Other processes were kept out before.
@@ -80,6 +80,10 @@ impl Kv for Sled {
 
     fn disk_bytes(&self) -> Result<u64, StoreError> {
         guarded(Path::new("sled"), || self.db.size_on_disk())
+    }
+
+    fn kind(&self) -> Engine {
+        Engine::Sled
     }
 }
 
