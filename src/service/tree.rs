@@ -100,6 +100,9 @@ pub async fn resolve(context: &Context, actor: Actor, path: &Path) -> Result<Res
 /// # Errors
 /// As [`resolve`]; a home is known to whoever may know of a calendar in it.
 pub async fn collection(context: &Context, actor: Actor, path: &Path) -> Result<Node, Error> {
+    if actor == Actor::Anonymous {
+        return Err(Error::Unauthenticated);
+    }
     let node = walk(context, actor, path).await?.ok_or(Error::NotFound)?;
     let known = node.is_known() || (matches!(path, Path::Home(_)) && knows_a_child(context, actor, &node).await?);
     if known { Ok(node) } else { Err(Error::NotFound) }

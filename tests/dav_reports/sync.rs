@@ -58,7 +58,9 @@ async fn pages_add_up_to_the_whole() {
         let page = Listing::of(&report(&app, CALENDAR, &sync_body(&token, Some(3))).await);
         let (cut, members): (Vec<_>, Vec<_>) = page.responses.iter().partition(|(name, ..)| name == "default");
         assert!(members.len() <= 3);
-        seen.extend(members.iter().map(|(name, ..)| name.clone()));
+        // What was deleted before may be told as gone from the second page on; it is never told as there.
+        let there = members.iter().filter(|(_, status, _)| status.is_none());
+        seen.extend(there.map(|(name, ..)| name.clone()));
         token = page.token.expect("a token");
         rounds += 1;
         assert!(rounds < 30, "the walk ends");
