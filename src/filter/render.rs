@@ -76,9 +76,9 @@ fn write(
 /// The parts of `component` that `request` names. A request that names nothing at all is one for everything: RFC 4791
 /// §7.8.1 asks for `<C:comp name="VTIMEZONE"/>` and gets a whole time zone.
 fn partial(component: &Component, request: &CompRequest) -> Component {
-    let everything =
-        |r: &CompRequest| r.props.as_ref().is_none_or(Vec::is_empty) && r.comps.as_ref().is_none_or(Vec::is_empty);
-    if everything(request) {
+    let names_nothing =
+        |r: &CompRequest| r.props.as_ref().is_some_and(Vec::is_empty) && r.comps.as_ref().is_some_and(Vec::is_empty);
+    if names_nothing(request) {
         return component.clone();
     }
     let properties = match &request.props {
