@@ -1,1 +1,293 @@
+use super::*;
+use crate::base::Limits;
+use crate::ical::CalendarObject;
+use crate::zone::Zone;
 
+fn object(components: &str) -> CalendarObject {
+    let body = components.trim().replace('\n', "\r\n");
+    let text = format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//x//y\r\n{body}\r\nEND:VCALENDAR\r\n");
+    CalendarObject::parse(text.as_bytes(), &Limits::default()).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+/// A VEVENT of UID 1 with `lines`.
+fn event(lines: &str) -> String {
+    component("VEVENT", lines)
+}
+
+fn component(name: &str, lines: &str) -> String {
+    format!("BEGIN:{name}\nUID:1\nDTSTAMP:20260101T000000Z\n{}\nEND:{name}\n", lines.trim())
+}
+
+fn utc(text: &str) -> Utc {
+    let DateOrTime::Utc(at) = DateOrTime::parse(text, None).unwrap() else { panic!("{text} is not in UTC") };
+    Utc::from_naive(at)
+}
+
+fn window(from: &str, to: &str) -> Interval {
+    Interval::new(utc(&format!("{from}T000000Z")), utc(&format!("{to}T000000Z")))
+}
+
+fn budget() -> Budget {
+    Budget { steps: 100_000, instances: 10_000 }
+}
+
+fn berlin() -> Zone {
+    Zone::named("Europe/Berlin").unwrap()
+}
+
+fn series(components: &str) -> Series {
+    Series::new(&object(components), &berlin()).unwrap()
+}
+
+/// Each occurrence as `start/end component`, in UTC without the year.
+fn found(components: &str, from: &str, to: &str) -> Vec<String> {
+    let found = series(components).occurrences(window(from, to), &mut budget()).unwrap();
+    let short = |utc: Utc| utc.to_string()[4..13].to_owned();
+    found.iter().map(|o| format!("{}-{} {}", short(o.interval.start), short(o.interval.end), o.component)).collect()
+}
+
+#[test]
+fn ends_are_those_of_the_rfc() {
+    for (name, lines, want) in [
+        ("VEVENT", "DTSTART:20260105T100000Z", "0105T1000-0105T1000 0"),
+        ("VEVENT", "DTSTART;VALUE=DATE:20260105", "0104T2300-0105T2300 0"),
+        ("VEVENT", "DTSTART;VALUE=DATE:20260105\nDTEND;VALUE=DATE:20260107", "0104T2300-0106T2300 0"),
+        ("VEVENT", "DTSTART:20260105T100000\nDURATION:PT1H", "0105T0900-0105T1000 0"),
+        (
+            "VEVENT",
+            "DTSTART;TZID=America/New_York:20260105T100000\nDTEND;TZID=Europe/Berlin:20260105T170000",
+            "0105T1500-0105T1600 0",
+        ),
+        ("VEVENT", "DTSTART:20260105T100000Z\nDTEND:20260104T100000Z", "0105T1000-0105T1000 0"),
+        ("VEVENT", "DTSTART;TZID=Europe/Berlin:20260328T120000\nDURATION:P1D", "0328T1100-0329T1000 0"),
+        ("VEVENT", "DTSTART;TZID=Europe/Berlin:20260328T120000\nDURATION:PT24H", "0328T1100-0329T1100 0"),
+        ("VTODO", "DTSTART:20260105T100000Z\nDUE:20260106T100000Z", "0105T1000-0106T1000 0"),
+        ("VTODO", "DTSTART:20260105T100000Z\nDURATION:PT2H", "0105T1000-0105T1200 0"),
+        ("VTODO", "DTSTART:20260105T100000Z", "0105T1000-0105T1000 0"),
+        ("VTODO", "DUE:20260105T100000Z", "0105T1000-0105T1000 0"),
+        ("VTODO", "DTSTART;VALUE=DATE:20260105\nDUE;VALUE=DATE:20260106", "0104T2300-0105T2300 0"),
+        ("VJOURNAL", "DTSTART;VALUE=DATE:20260105", "0104T2300-0105T2300 0"),
+        ("VJOURNAL", "DTSTART:20260105T100000Z", "0105T1000-0105T1000 0"),
+        ("VFREEBUSY", "DTSTART:20260105T000000Z\nDTEND:20260106T000000Z", "0105T0000-0106T0000 0"),
+        ("VFREEBUSY", "FREEBUSY:20260105T100000Z/PT1H", "0105T1000-0105T1100 0"),
+    ] {
+        assert_eq!(found(&component(name, lines), "20260101", "20260501"), [want], "{name} {lines}");
+    }
+    assert_eq!(found(&component("VTODO", "SUMMARY:x"), "20260101", "20270101"), [""; 0]);
+}
+
+#[test]
+fn dtend_gives_all_instances_its_exact_length_and_duration_its_days() {
+    let exact = "DTSTART;TZID=Europe/Berlin:20260327T120000\nDTEND;TZID=Europe/Berlin:20260328T120000\nRRULE:FREQ=DAILY;COUNT=2";
+    assert_eq!(found(&event(exact), "20260101", "20260501"), ["0327T1100-0328T1100 0", "0328T1100-0329T1100 0"]);
+    let nominal = "DTSTART;TZID=Europe/Berlin:20260327T120000\nDURATION:P1D\nRRULE:FREQ=DAILY;COUNT=2";
+    assert_eq!(found(&event(nominal), "20260101", "20260501"), ["0327T1100-0328T1100 0", "0328T1100-0329T1000 0"]);
+}
+
+#[test]
+fn a_window_sees_what_touches_it() {
+    let hour = event("DTSTART:20260105T230000Z\nDURATION:PT2H\nRRULE:FREQ=DAILY");
+    assert_eq!(found(&hour, "20260110", "20260111"), ["0109T2300-0110T0100 0", "0110T2300-0111T0100 0"]);
+    let point = event("DTSTART:20260105T000000Z\nRRULE:FREQ=DAILY");
+    assert_eq!(found(&point, "20260110", "20260111"), ["0110T0000-0110T0000 0"]);
+    let week = event("DTSTART;VALUE=DATE:20260105\nDURATION:P1W\nRRULE:FREQ=YEARLY");
+    assert_eq!(found(&week, "20280110", "20280111"), ["0104T2300-0111T2300 0"]);
+}
+
+#[test]
+fn gaps_and_overlaps_of_the_clock_keep_a_daily_meeting() {
+    let gap = event("DTSTART;TZID=Europe/Berlin:20260328T023000\nRRULE:FREQ=DAILY;COUNT=3");
+    assert_eq!(
+        found(&gap, "20260301", "20260501"),
+        ["0328T0130-0328T0130 0", "0329T0130-0329T0130 0", "0330T0030-0330T0030 0"]
+    );
+    let overlap = event("DTSTART;TZID=Europe/Berlin:20261024T023000\nRRULE:FREQ=DAILY;COUNT=3");
+    assert_eq!(
+        found(&overlap, "20261001", "20261101"),
+        ["1024T0030-1024T0030 0", "1025T0030-1025T0030 0", "1026T0130-1026T0130 0"]
+    );
+}
+
+#[test]
+fn rdates_and_exdates_of_every_type_count() {
+    let master = "DTSTART;TZID=Europe/Berlin:20260105T090000\nDURATION:PT1H\nRRULE:FREQ=DAILY;COUNT=5\n";
+    for (lines, want) in [
+        ("EXDATE:20260106T080000Z", &["05", "07", "08", "09"][..]),
+        ("EXDATE;TZID=Europe/Berlin:20260106T090000,20260107T090000", &["05", "08", "09"]),
+        ("EXDATE;TZID=America/New_York:20260106T030000", &["05", "07", "08", "09"]),
+        ("EXDATE;VALUE=DATE:20260105", &["06", "07", "08", "09"]),
+        ("EXDATE:20260106T080001Z", &["05", "06", "07", "08", "09"]),
+        ("RDATE;TZID=Europe/Berlin:20260106T090000,20260120T090000", &["05", "06", "07", "08", "09", "20"]),
+        ("RDATE;VALUE=DATE:20260120", &["05", "06", "07", "08", "09", "20"]),
+        ("RDATE:20260120T080000Z\nEXDATE:20260120T080000Z", &["05", "06", "07", "08", "09"]),
+        ("EXRULE:FREQ=DAILY;BYDAY=MO,WE", &["06", "08", "09"]),
+        ("RRULE:FREQ=DAILY;INTERVAL=2;COUNT=4", &["05", "06", "07", "08", "09", "11"]),
+    ] {
+        let days: Vec<String> = found(&event(&format!("{master}{lines}")), "20260101", "20260201")
+            .iter()
+            .map(|text| {
+                assert!(text.contains("T0800-"), "{lines}: {text}");
+                text[2..4].to_owned()
+            })
+            .collect();
+        assert_eq!(days, want, "{lines}");
+    }
+    let period = event(&format!("{master}RDATE;VALUE=PERIOD:20260120T100000Z/PT3H,20260106T080000Z/20260106T083000Z"));
+    assert_eq!(found(&period, "20260120", "20260121"), ["0120T1000-0120T1300 0"]);
+    assert_eq!(found(&period, "20260106", "20260107"), ["0106T0800-0106T0830 0"]);
+    let all_day = event("DTSTART;VALUE=DATE:20260105\nRRULE:FREQ=DAILY;COUNT=3\nEXDATE:20260106T000000Z");
+    assert_eq!(found(&all_day, "20260101", "20260201"), ["0104T2300-0105T2300 0", "0106T2300-0107T2300 0"]);
+    let only_dates = event("DTSTART:20260105T090000Z\nRDATE:20260107T090000Z,20260105T090000Z");
+    assert_eq!(found(&only_dates, "20260101", "20260201"), ["0105T0900-0105T0900 0", "0107T0900-0107T0900 0"]);
+}
+
+#[test]
+fn until_is_compared_in_utc_and_read_leniently() {
+    let days = |start: &str, until: &str| {
+        let lines = format!("DTSTART{start}\nRRULE:FREQ=DAILY;UNTIL={until}");
+        found(&event(&lines), "20260101", "20260201").len()
+    };
+    for (start, until, want) in [
+        (";TZID=Europe/Berlin:20260105T003000", "20260106T233000Z", 3),
+        (";TZID=Europe/Berlin:20260105T003000", "20260106T232959Z", 2),
+        (";TZID=Europe/Berlin:20260105T003000", "20260107T003000", 3),
+        (";TZID=Europe/Berlin:20260105T093000", "20260107", 3),
+        (":20260105T093000Z", "20260107", 3),
+        (":20260105T093000Z", "20260107T093000", 3),
+        (":20260105T093000", "20260107T093000", 3),
+        (";VALUE=DATE:20260105", "20260107T000000Z", 3),
+        (";VALUE=DATE:20260105", "20260107T235959", 3),
+        (":20260105T093000Z", "20200101T000000Z", 1),
+    ] {
+        assert_eq!(days(start, until), want, "{start} {until}");
+    }
+}
+
+const MASTER: &str = "DTSTART;TZID=Europe/Berlin:20260105T090000\nDURATION:PT1H\nRRULE:FREQ=DAILY";
+
+fn with_override(lines: &str) -> String {
+    event(MASTER) + &event(lines)
+}
+
+#[test]
+fn an_override_is_found_where_it_moved_to_and_not_where_it_was() {
+    let moved = with_override(
+        "RECURRENCE-ID;TZID=Europe/Berlin:20260107T090000\nDTSTART;TZID=Europe/Berlin:20270301T110000\nDURATION:PT30M",
+    );
+    assert_eq!(found(&moved, "20260107", "20260108"), [""; 0]);
+    let late = series(&moved).occurrences(window("20270301", "20270302"), &mut budget()).unwrap();
+    assert_eq!(late.len(), 2);
+    assert_eq!(
+        (late[1].component, late[1].recurrence_id.to_string(), late[1].start.to_string()),
+        (1, "20260107T090000".into(), "20270301T110000".into())
+    );
+    assert_eq!(late[0].recurrence_id.to_string(), "20270301T090000");
+}
+
+#[test]
+fn a_recurrence_id_may_be_written_in_another_form_than_dtstart() {
+    for id in [":20260107T080000Z", ";VALUE=DATE:20260107", ";TZID=America/New_York:20260107T030000"] {
+        let lines = format!("RECURRENCE-ID{id}\nDTSTART;TZID=Europe/Berlin:20260107T150000\nDURATION:PT1H");
+        assert_eq!(found(&with_override(&lines), "20260107", "20260108"), ["0107T1400-0107T1500 1"], "{id}");
+    }
+}
+
+#[test]
+fn an_excluded_instance_stays_excluded_though_it_has_an_override() {
+    let both = event(&format!("{MASTER}\nEXDATE;TZID=Europe/Berlin:20260107T090000"))
+        + &event("RECURRENCE-ID;TZID=Europe/Berlin:20260107T090000\nDTSTART;TZID=Europe/Berlin:20260107T150000");
+    assert_eq!(found(&both, "20260107", "20260108"), [""; 0]);
+}
+
+#[test]
+fn overrides_without_a_master_stand_for_themselves() {
+    let alone = event("RECURRENCE-ID:20260107T080000Z\nDTSTART:20260107T100000Z\nDTEND:20260107T110000Z");
+    assert_eq!(found(&alone, "20260101", "20260201"), ["0107T1000-0107T1100 0"]);
+    assert_eq!(series(&alone).span().unwrap().end, Some(utc("20260107T110000Z")));
+    assert!(!series(&alone).is_recurring());
+}
+
+#[test]
+fn this_and_future_moves_and_lengthens_all_later_instances() {
+    let range = with_override(
+        "RECURRENCE-ID;RANGE=THISANDFUTURE;TZID=Europe/Berlin:20260327T090000\nDTSTART;TZID=Europe/Berlin:20260327T110000\nDURATION:PT2H",
+    ) + &event(
+        "RECURRENCE-ID;TZID=Europe/Berlin:20260329T090000\nDTSTART;TZID=Europe/Berlin:20260329T200000\nDURATION:PT1H",
+    );
+    assert_eq!(
+        found(&range, "20260326", "20260331"),
+        [
+            "0326T0800-0326T0900 0",
+            "0327T1000-0327T1200 1",
+            "0328T1000-0328T1200 1",
+            "0329T1800-0329T1900 2",
+            "0330T0900-0330T1100 1"
+        ]
+    );
+    assert_eq!(found(&range, "20560605", "20560606"), ["0605T0900-0605T1100 1"]);
+}
+
+#[test]
+fn this_and_future_can_move_over_days_and_zones_and_to_whole_days() {
+    let later = with_override(
+        "RECURRENCE-ID;RANGE=THISANDFUTURE;TZID=Europe/Berlin:20260110T090000\nDTSTART;TZID=Asia/Tokyo:20260113T090000\nDURATION:PT1H",
+    );
+    assert_eq!(found(&later, "20260109", "20260114"), ["0109T0800-0109T0900 0", "0113T0000-0113T0100 1"]);
+    let whole = with_override(
+        "RECURRENCE-ID;RANGE=THISANDFUTURE;TZID=Europe/Berlin:20260110T090000\nDTSTART;VALUE=DATE:20260110",
+    );
+    assert_eq!(found(&whole, "20260201", "20260202"), ["0131T2300-0201T2300 1", "0201T2300-0202T2300 1"]);
+}
+
+#[test]
+fn spans_hold_everything_and_do_not_count_for_ever() {
+    let span = |lines: &str| series(&event(lines)).span().map(|s| (s.start.to_string(), s.end.map(|e| e.to_string())));
+    let some = |a: &str, b: &str| Some((a.to_owned(), Some(b.to_owned())));
+    assert_eq!(span("DTSTART:20260105T090000Z\nDTEND:20260105T100000Z"), some("20260105T090000Z", "20260105T100000Z"));
+    assert_eq!(
+        span("DTSTART:20260105T090000Z\nDURATION:PT1H\nRRULE:FREQ=DAILY;COUNT=10"),
+        some("20260105T090000Z", "20260114T100000Z")
+    );
+    assert_eq!(
+        span("DTSTART:20260105T090000Z\nRRULE:FREQ=DAILY;UNTIL=20260110T090000Z"),
+        some("20260105T090000Z", "20260110T090000Z")
+    );
+    assert_eq!(span("DTSTART:20260105T090000Z\nRDATE:20250101T000000Z"), some("20250101T000000Z", "20260105T090000Z"));
+    assert_eq!(span("DTSTART:20260105T090000Z\nRRULE:FREQ=DAILY"), Some(("20260105T090000Z".to_owned(), None)));
+    assert_eq!(
+        span("DTSTART:20260105T090000Z\nRRULE:FREQ=SECONDLY;COUNT=1000000"),
+        some("20260105T090000Z", "20260116T224639Z")
+    );
+    let uncountable = "DTSTART:20260105T090000Z\nRRULE:FREQ=HOURLY;INTERVAL=7;BYHOUR=1,2,3;COUNT=900000";
+    assert_eq!(span(uncountable), Some(("20260105T090000Z".to_owned(), None)));
+}
+
+#[test]
+fn a_heavy_series_is_stopped_by_the_budget_and_not_by_patience() {
+    let heavy = series(&event("DTSTART:20260105T090000Z\nRRULE:FREQ=SECONDLY"));
+    let year = window("20260101", "20270101");
+    assert_eq!(heavy.occurrences(year, &mut budget()), Err(BudgetExceeded));
+    assert_eq!(heavy.touches(year, &mut budget()), Ok(true));
+    let mut steps = Budget { steps: 10, instances: 10 };
+    assert_eq!(heavy.touches(window("20460101", "20460102"), &mut steps), Ok(true));
+}
+
+#[test]
+fn what_cannot_be_computed_says_why() {
+    for (lines, why) in [
+        ("DTSTART:20260105T090000Z\nRRULE:FREQ=WEEKLY;BYDAY=1MO", "FREQ=MONTHLY"),
+        ("DTSTART;VALUE=DATE:20260105\nRRULE:FREQ=HOURLY", "time of day"),
+    ] {
+        let error = Series::new(&object(&event(lines)), &berlin()).unwrap_err();
+        assert!(error.contains(why), "{error}");
+    }
+}
+
+#[test]
+fn availability_is_open_where_it_says_nothing() {
+    let open = component("VAVAILABILITY", "SUMMARY:x");
+    let span = series(&open).span().unwrap();
+    assert_eq!((span.start, span.end), (Utc::MIN, Some(Utc::MAX)));
+    let bound = component("VAVAILABILITY", "DTSTART:20260105T000000Z\nDTEND:20260106T000000Z");
+    assert_eq!(found(&bound, "20260101", "20260201"), ["0105T0000-0106T0000 0"]);
+}
