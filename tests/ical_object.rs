@@ -99,6 +99,7 @@ fn what_would_make_answers_wrong_is_refused() {
         &["RECURRENCE-ID:x"],
         &["STATUS:CONFIRMED", "STATUS:CANCELLED"],
         &["BEGIN:VEVENT", "END:VEVENT"],
+        &["END;X=1:VEVENT"],
         &["BEGIN:VALARM", "BEGIN:VTODO", "END:VTODO", "END:VALARM"],
     ] {
         assert_eq!(refused(&event(lines)), CalendarData, "{lines:?}");

@@ -92,10 +92,14 @@ impl Reader {
 
     fn line(&mut self, number: u32, text: &str) -> Result<(), Invalid> {
         let property = content_line(number, text)?;
-        if property.params.is_empty() && property.is("BEGIN") {
+        let (begins, ends) = (property.is("BEGIN"), property.is("END"));
+        if (begins || ends) && !property.params.is_empty() {
+            return Err(refuse(number, "BEGIN and END have no parameters"));
+        }
+        if begins {
             return self.begin(number, property.value.trim());
         }
-        if property.params.is_empty() && property.is("END") {
+        if ends {
             return self.end(number, property.value.trim());
         }
         let values: usize = property.params.iter().map(|p| 1 + p.values.len()).sum();
