@@ -1,0 +1,261 @@
+//! What may stand on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::store::Engine;
+
+/// A calendar server: CalDAV for clients, from one binary.
+#[derive(Debug, Parser)]
+#[command(name = "kalends", version, about, after_help = EXIT_CODES)]
+pub struct Arguments {
+    /// Where data and configuration lie.
+    #[command(flatten)]
+    pub place: Place,
+    /// What to do; `serve` if nothing is said.
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+}
+
+const EXIT_CODES: &str = "\
+Without a command, `serve` is meant. Commands work the same while the server runs and while it does not.
+
+Exit codes: 0 done; 1 failed; 2 the command line is wrong; 3 there is no such user, calendar or password;
+4 there is one already; 5 done in part (import left objects out, verify found problems).";
+
+/// Where data and configuration lie.
+#[derive(Debug, Clone, Args)]
+pub struct Place {
+    /// The data directory
+    #[arg(long, global = true, env = "KALENDS_DATA", default_value = "./kalends-data", value_name = "DIR")]
+    pub data: PathBuf,
+    /// The configuration file; see `kalends config print-default`
+    #[arg(long, global = true, env = "KALENDS_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Serve clients until a signal ends it
+    Serve(Serve),
+    /// Users: add, list, passwd, remove
+    #[command(subcommand)]
+    User(User),
+    /// Passwords for single devices: add, list, revoke
+    #[command(subcommand)]
+    AppPassword(AppPassword),
+    /// Calendars: list, create, rename, remove
+    #[command(subcommand)]
+    Calendar(Calendar),
+    /// Read iCalendar files into a calendar
+    ///
+    /// Each UID becomes one object; one that is there already is replaced if it differs. What cannot be stored is named with
+    /// its line and reason, and the rest is taken (exit code 5).
+    Import {
+        /// The calendar
+        #[arg(value_name = "USER/CALENDAR")]
+        to: CalendarName,
+        /// The files; `-` is standard input
+        #[arg(required = true, value_name = "FILE.ics")]
+        files: Vec<PathBuf>,
+    },
+    /// Write a calendar, or all of a user's, as iCalendar
+    Export {
+        /// The user, or one calendar
+        #[arg(value_name = "USER[/CALENDAR]")]
+        from: String,
+        /// A file ending in .ics, or a directory for one file a calendar; else standard output
+        #[arg(long, value_name = "DIR|FILE.ics")]
+        out: Option<PathBuf>,
+    },
+    /// Check everything that is stored
+    Verify {
+        /// Compute the index anew from the objects
+        #[arg(long)]
+        rebuild: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give back the disk space of what was replaced and deleted
+    Compact,
+    /// Move the data to another storage engine
+    Migrate {
+        /// The engine
+        #[arg(long, value_name = "ENGINE")]
+        to: EngineName,
+    },
+    /// The configuration
+    #[command(subcommand)]
+    Config(ConfigVerb),
+}
+
+/// `kalends serve`
+#[derive(Debug, Default, Args)]
+pub struct Serve {
+    /// Host and port to listen at [default: 127.0.0.1:8008]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// Host and port at which to serve metrics
+    #[arg(long, value_name = "ADDR")]
+    pub metrics_listen: Option<String>,
+}
+
+/// `kalends user`
+#[derive(Debug, Subcommand)]
+pub enum User {
+    /// Make a user with a calendar `default`
+    Add {
+        /// The name to log in with
+        name: String,
+        /// A mail address; the first is the preferred one
+        #[arg(long = "email", value_name = "ADDRESS")]
+        emails: Vec<String>,
+        /// The name to show
+        #[arg(long, value_name = "TEXT")]
+        display_name: Option<String>,
+        /// Whether the user administers the server
+        #[arg(long)]
+        admin: bool,
+        /// Read the password from the first line of standard input
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// List the users
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Set a user's password
+    Passwd {
+        /// The user
+        name: String,
+        /// Read the password from the first line of standard input
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Remove a user with all calendars and files
+    Remove {
+        /// The user
+        name: String,
+    },
+}
+
+/// `kalends app-password`
+#[derive(Debug, Subcommand)]
+pub enum AppPassword {
+    /// Make a password and print it, once
+    Add {
+        /// The user
+        user: String,
+        /// What it is for
+        #[arg(long, default_value = "app", value_name = "NAME")]
+        name: String,
+    },
+    /// List a user's app passwords, without the passwords
+    List {
+        /// The user
+        user: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revoke a password
+    Revoke {
+        /// The user
+        user: String,
+        /// Which
+        #[arg(long, default_value = "app", value_name = "NAME")]
+        name: String,
+    },
+}
+
+/// `kalends calendar`
+#[derive(Debug, Subcommand)]
+pub enum Calendar {
+    /// List a user's calendars
+    List {
+        /// The user
+        user: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a calendar
+    Create {
+        /// Its user and name
+        #[arg(value_name = "USER/CALENDAR")]
+        calendar: CalendarName,
+        /// The name to show
+        #[arg(long, value_name = "TEXT")]
+        display_name: Option<String>,
+    },
+    /// Give a calendar another name, in its URL or to show
+    #[command(group(clap::ArgGroup::new("what").required(true).multiple(true).args(["new_name", "display_name"])))]
+    Rename {
+        /// The calendar
+        #[arg(value_name = "USER/CALENDAR")]
+        calendar: CalendarName,
+        /// The new name in its URL
+        new_name: Option<String>,
+        /// The new name to show
+        #[arg(long, value_name = "TEXT")]
+        display_name: Option<String>,
+    },
+    /// Remove a calendar with all in it
+    Remove {
+        /// The calendar
+        #[arg(value_name = "USER/CALENDAR")]
+        calendar: CalendarName,
+    },
+}
+
+/// `kalends config`
+#[derive(Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Print every setting with its default, commented
+    PrintDefault,
+}
+
+/// `USER/CALENDAR`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CalendarName {
+    /// The user's name.
+    pub user: String,
+    /// The calendar's name.
+    pub calendar: String,
+}
+
+impl std::str::FromStr for CalendarName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('/') {
+            Some((user, calendar)) if !user.is_empty() && !calendar.is_empty() && !calendar.contains('/') => {
+                Ok(Self { user: user.to_owned(), calendar: calendar.to_owned() })
+            }
+            _ => Err("write USER/CALENDAR, as in anna/default".to_owned()),
+        }
+    }
+}
+
+/// An engine's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EngineName {
+    /// sled
+    Sled,
+    /// fjall
+    Fjall,
+}
+
+impl From<EngineName> for Engine {
+    fn from(name: EngineName) -> Self {
+        match name {
+            EngineName::Sled => Self::Sled,
+            EngineName::Fjall => Self::Fjall,
+        }
+    }
+}

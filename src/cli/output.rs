@@ -1,0 +1,198 @@
+//! What a command says, and where that goes: to this process's streams, or through the socket to another's.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+/// How a command ended. The numbers are its exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// Failed.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// No such user, calendar or password.
+    NotFound = 3,
+    /// There is one already.
+    Conflict = 4,
+    /// Done in part.
+    Partial = 5,
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Something that a command says.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Message {
+    /// Data, for standard output.
+    Data(String),
+    /// A line for the one who called, for standard error.
+    Note(String),
+    /// A calendar that was asked for: where it goes is decided by the one who called.
+    Calendar {
+        /// Its name.
+        name: String,
+        /// Its text.
+        text: String,
+    },
+    /// How far the work is.
+    Progress {
+        /// What is done.
+        done: u64,
+        /// Of how much.
+        total: u64,
+    },
+    /// The end, with the exit code.
+    End(Exit),
+}
+
+/// Where a command says things. It waits while nobody takes them; it goes on in silence when nobody ever will.
+#[derive(Clone)]
+pub struct Output(mpsc::Sender<Message>);
+
+impl Output {
+    /// An output and its other end.
+    pub fn channel() -> (Self, mpsc::Receiver<Message>) {
+        let (sender, receiver) = mpsc::channel(64);
+        (Self(sender), receiver)
+    }
+
+    /// Data.
+    pub async fn data(&self, text: impl Into<String>) {
+        let _ = self.0.send(Message::Data(text.into())).await;
+    }
+
+    /// A line for the one who called.
+    pub async fn note(&self, line: impl Into<String>) {
+        let _ = self.0.send(Message::Note(line.into())).await;
+    }
+
+    /// A calendar.
+    pub async fn calendar(&self, name: &str, text: String) {
+        let _ = self.0.send(Message::Calendar { name: name.to_owned(), text }).await;
+    }
+
+    /// How far the work is.
+    pub async fn progress(&self, done: u64, total: u64) {
+        let _ = self.0.send(Message::Progress { done, total }).await;
+    }
+
+    /// The end.
+    pub async fn end(&self, exit: Exit) {
+        let _ = self.0.send(Message::End(exit)).await;
+    }
+}
+
+/// Where exported calendars go.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// Standard output.
+    Standard,
+    /// One file.
+    File(PathBuf),
+    /// A file for each calendar in this directory.
+    Directory(PathBuf),
+}
+
+/// Takes what a command says to this process's streams and files.
+pub struct Console {
+    target: Target,
+    progress: Option<ProgressBar>,
+    /// Nobody reads standard output any more.
+    closed: bool,
+}
+
+impl Console {
+    /// A console that writes calendars to `target`.
+    pub fn new(target: Target) -> Self {
+        Self { target, progress: None, closed: false }
+    }
+
+    /// Takes one message.
+    ///
+    /// # Errors
+    /// What could not be written.
+    pub fn take(&mut self, message: Message) -> Result<(), String> {
+        match message {
+            Message::Data(text) => self.print(&text),
+            Message::Note(line) => {
+                match &self.progress {
+                    Some(bar) => bar.suspend(|| eprintln!("{line}")),
+                    None => eprintln!("{line}"),
+                }
+                Ok(())
+            }
+            Message::Calendar { name, text } => self.write(&name, &text),
+            Message::Progress { done, total } => {
+                self.show(done, total);
+                Ok(())
+            }
+            Message::End(_) => {
+                if let Some(bar) = self.progress.take() {
+                    bar.finish_and_clear();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the rest of the output is of no use: its reader has gone.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    fn print(&mut self, text: &str) -> Result<(), String> {
+        if self.closed {
+            return Ok(());
+        }
+        let mut out = std::io::stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(())
+            }
+            result => result.map_err(|error| format!("cannot write to standard output: {error}")),
+        }
+    }
+
+    fn write(&mut self, name: &str, text: &str) -> Result<(), String> {
+        let (path, parent) = match &self.target {
+            Target::Standard => return self.print(text),
+            Target::File(path) => (path.clone(), None),
+            Target::Directory(directory) => (directory.join(format!("{}.ics", file_name(name))), Some(directory)),
+        };
+        let write = |path: &Path| {
+            parent.map_or(Ok(()), std::fs::create_dir_all)?;
+            std::fs::write(path, text)
+        };
+        write(&path).map_err(|error| format!("cannot write {}: {error}", path.display()))
+    }
+
+    fn show(&mut self, done: u64, total: u64) {
+        if !std::io::stderr().is_terminal() {
+            return;
+        }
+        let bar = self.progress.get_or_insert_with(|| {
+            let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {eta}").expect("the template is well-formed");
+            ProgressBar::new(total).with_style(style)
+        });
+        bar.set_length(total);
+        bar.set_position(done);
+    }
+}
+
+/// A calendar's name as a file's: no slashes, and no dot in front.
+fn file_name(name: &str) -> String {
+    let safe: String = name.chars().map(|c| if c == '/' || c == '\0' { '_' } else { c }).collect();
+    safe.strip_prefix('.').map_or(safe.clone(), |rest| format!("_{rest}"))
+}
