@@ -1,0 +1,140 @@
+//! The commands that work on the store, as values: they travel through the socket to a server that has it open.
+
+use serde::{Deserialize, Serialize};
+
+/// A command that works on the store.
+#[derive(Clone, Serialize, Deserialize)]
+pub enum Command {
+    /// `user add`
+    UserAdd {
+        /// The name.
+        name: String,
+        /// Mail addresses.
+        emails: Vec<String>,
+        /// The name to show.
+        display_name: Option<String>,
+        /// Whether it administers the server.
+        admin: bool,
+        /// The password.
+        password: String,
+    },
+    /// `user list`
+    UserList {
+        /// How to list.
+        listing: Listing,
+    },
+    /// `user passwd`
+    UserPasswd {
+        /// The name.
+        name: String,
+        /// The new password.
+        password: String,
+    },
+    /// `user remove`
+    UserRemove {
+        /// The name.
+        name: String,
+    },
+    /// `app-password add`
+    AppPasswordAdd {
+        /// The user.
+        user: String,
+        /// What it is for.
+        label: String,
+    },
+    /// `app-password list`
+    AppPasswordList {
+        /// The user.
+        user: String,
+        /// How to list.
+        listing: Listing,
+    },
+    /// `app-password revoke`
+    AppPasswordRevoke {
+        /// The user.
+        user: String,
+        /// Which.
+        label: String,
+    },
+    /// `calendar list`
+    CalendarList {
+        /// The user.
+        user: String,
+        /// How to list.
+        listing: Listing,
+    },
+    /// `calendar create`
+    CalendarCreate {
+        /// The user.
+        user: String,
+        /// The calendar's name.
+        calendar: String,
+        /// The name to show.
+        display_name: Option<String>,
+    },
+    /// `calendar rename`
+    CalendarRename {
+        /// The user.
+        user: String,
+        /// The calendar's name.
+        calendar: String,
+        /// The new name.
+        new_name: Option<String>,
+        /// The new name to show.
+        display_name: Option<String>,
+    },
+    /// `calendar remove`
+    CalendarRemove {
+        /// The user.
+        user: String,
+        /// The calendar's name.
+        calendar: String,
+    },
+    /// `import`; the files follow.
+    Import {
+        /// The user.
+        user: String,
+        /// The calendar's name.
+        calendar: String,
+    },
+    /// `export`
+    Export {
+        /// The user.
+        user: String,
+        /// The calendar's name; all of them without.
+        calendar: Option<String>,
+    },
+    /// `verify`
+    Verify {
+        /// Whether to compute the index anew.
+        rebuild: bool,
+        /// How to list what was found.
+        listing: Listing,
+    },
+    /// `compact`
+    Compact,
+}
+
+/// How a listing looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Listing {
+    /// Columns, for people.
+    Text,
+    /// JSON, for programs.
+    Json,
+}
+
+impl Listing {
+    /// By the flag `--json`.
+    pub fn by_flag(json: bool) -> Self {
+        if json { Self::Json } else { Self::Text }
+    }
+}
+
+/// A file to import.
+pub struct ImportFile {
+    /// Its name, for messages.
+    pub name: String,
+    /// What is in it, or why it cannot be read.
+    pub content: Result<Vec<u8>, String>,
+}
