@@ -1,9 +1,265 @@
-//! Layer 8: the commands.
+//! Layer 8: the command line. `args` says what may stand on it, `config` reads the settings, `serve` runs the server.
+//!
+//! All other commands are values ([`Command`]) that [`run::run`] executes on an open store. The store lets one process
+//! in: while a server runs, the command travels to it through a socket in the data directory (`socket`) and its
+//! output comes back, so that nobody needs to know whether the server runs.
+
+pub mod args;
+mod calendars;
+pub mod command;
 pub mod config;
 pub mod docs;
-/// The binary's main.
-pub fn main() -> std::process::ExitCode {
-    todo!()
+mod input;
+mod output;
+mod run;
+mod serve;
+mod socket;
+mod transfers;
+mod welcome;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use tokio::sync::mpsc;
+
+use crate::service::Context;
+use crate::store::{Options, Store, StoreError};
+use args::{AppPassword, Arguments, Calendar, ConfigVerb, Place, Serve, User, Verb};
+use command::{Command, ImportFile, Listing};
+use config::{Config, Raw};
+use output::{Console, Exit, Output, Target};
+
+/// How long a command waits for a server that is just starting or ending.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The binary's `main`.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match execute(arguments) {
+        Ok(exit) => exit.into(),
+        Err((exit, message)) => {
+            eprintln!("kalends: {message}");
+            exit.into()
+        }
+    }
+}
+
+/// An exit code and a sentence.
+type Ended = (Exit, String);
+
+fn failed(message: impl Into<String>) -> Ended {
+    (Exit::Failed, message.into())
+}
+
+fn execute(arguments: Arguments) -> Result<Exit, Ended> {
+    let Arguments { place, verb } = arguments;
+    let verb = verb.unwrap_or(Verb::Serve(Serve::default()));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| failed(format!("cannot start threads: {error}")))?;
+    match verb {
+        Verb::Config(ConfigVerb::PrintDefault) => {
+            let mut console = Console::new(Target::Standard);
+            console.take(output::Message::Data(config::print_default())).map_err(failed)?;
+            Ok(Exit::Done)
+        }
+        Verb::Serve(serve) => {
+            let config = configuration(&place, Some(&serve))?;
+            runtime.block_on(serve::serve(&place.data, config)).map_err(failed)?;
+            Ok(Exit::Done)
+        }
+        Verb::Migrate { to } => {
+            let config = configuration(&place, None)?;
+            migrate(&place, &config, to.into())
+        }
+        verb => {
+            let config = configuration(&place, None)?;
+            let (command, files, target) = work(verb)?;
+            runtime.block_on(administer(&place.data, &config, command, files, target))
+        }
+    }
+}
+
+/// File, environment and flags, in that order. Without `--config` the file is `kalends.toml` in the data directory, if it
+/// is there.
+fn configuration(place: &Place, serve: Option<&Serve>) -> Result<Config, Ended> {
+    let mut raw = Raw::default();
+    let beside = place.data.join("kalends.toml");
+    let read = || -> Result<Config, config::ConfigError> {
+        match &place.config {
+            Some(file) => raw.read_file(file)?,
+            None if beside.exists() => raw.read_file(&beside)?,
+            None => {}
+        }
+        raw.read_environment(|name| std::env::var(name).ok())?;
+        if let Some(listen) = serve.and_then(|serve| serve.listen.as_deref()) {
+            raw.set_flag("server", "listen", listen, "--listen")?;
+        }
+        if let Some(listen) = serve.and_then(|serve| serve.metrics_listen.as_deref()) {
+            raw.set_flag("metrics", "listen", listen, "--metrics-listen")?;
+        }
+        Config::build(&raw)
+    };
+    let mut read = read;
+    read().map_err(|error| (Exit::Usage, error.to_string()))
+}
+
+/// Opens the store in `data`. A directory made for it is its owner's alone.
+fn open_store(data: &Path, config: &Config) -> Result<Store, StoreError> {
+    if !data.exists() {
+        use std::os::unix::fs::DirBuilderExt;
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data);
+        made.map_err(|error| StoreError::Io(format!("making {}: {error}", data.display())))?;
+    }
+    Store::open(&Options {
+        dir: data.to_owned(),
+        engine: config.store.engine,
+        cache_bytes: config.store.cache_mb.saturating_mul(1024 * 1024),
+        tombstones_max: config.limits.tombstones_max,
+    })
+}
+
+/// What a verb does, which files it reads, and where calendars go.
+fn work(verb: Verb) -> Result<(Command, Vec<PathBuf>, Target), Ended> {
+    let usage = |message: String| (Exit::Usage, message);
+    let plain = |command| Ok((command, Vec::new(), Target::Standard));
+    match verb {
+        Verb::User(user) => plain(of_user(user).map_err(usage)?),
+        Verb::AppPassword(verb) => plain(of_app_password(verb)),
+        Verb::Calendar(calendar) => plain(of_calendar(calendar)),
+        Verb::Import { to, files } => {
+            Ok((Command::Import { user: to.user, calendar: to.calendar }, files, Target::Standard))
+        }
+        Verb::Export { from, out } => {
+            let (user, calendar) = match from.split_once('/') {
+                Some((user, calendar)) => (user.to_owned(), Some(calendar.to_owned())),
+                None => (from, None),
+            };
+            let target = match out {
+                None if calendar.is_none() => {
+                    return Err(usage("several calendars need --out DIR, one file for each".to_owned()));
+                }
+                None => Target::Standard,
+                Some(path) if path.extension().is_some_and(|extension| extension == "ics") => {
+                    if calendar.is_none() {
+                        return Err(usage("several calendars do not fit into one file: give --out a directory".into()));
+                    }
+                    Target::File(path)
+                }
+                Some(path) => Target::Directory(path),
+            };
+            Ok((Command::Export { user, calendar }, Vec::new(), target))
+        }
+        Verb::Verify { rebuild, json } => plain(Command::Verify { rebuild, listing: Listing::by_flag(json) }),
+        Verb::Compact => plain(Command::Compact),
+        Verb::Serve(_) | Verb::Migrate { .. } | Verb::Config(_) => Err(failed("this command does not work on the store")),
+    }
+}
+
+fn of_user(user: User) -> Result<Command, String> {
+    Ok(match user {
+        User::Add { name, emails, display_name, admin, password_stdin } => {
+            let password = input::password(password_stdin)?;
+            Command::UserAdd { name, emails, display_name, admin, password }
+        }
+        User::List { json } => Command::UserList { listing: Listing::by_flag(json) },
+        User::Passwd { name, password_stdin } => {
+            Command::UserPasswd { name, password: input::password(password_stdin)? }
+        }
+        User::Remove { name } => Command::UserRemove { name },
+    })
+}
+
+fn of_app_password(verb: AppPassword) -> Command {
+    match verb {
+        AppPassword::Add { user, name } => Command::AppPasswordAdd { user, label: name },
+        AppPassword::List { user, json } => Command::AppPasswordList { user, listing: Listing::by_flag(json) },
+        AppPassword::Revoke { user, name } => Command::AppPasswordRevoke { user, label: name },
+    }
+}
+
+fn of_calendar(verb: Calendar) -> Command {
+    match verb {
+        Calendar::List { user, json } => Command::CalendarList { user, listing: Listing::by_flag(json) },
+        Calendar::Create { calendar, display_name } => {
+            Command::CalendarCreate { user: calendar.user, calendar: calendar.calendar, display_name }
+        }
+        Calendar::Rename { calendar, new_name, display_name } => {
+            Command::CalendarRename { user: calendar.user, calendar: calendar.calendar, new_name, display_name }
+        }
+        Calendar::Remove { calendar } => {
+            Command::CalendarRemove { user: calendar.user, calendar: calendar.calendar }
+        }
+    }
+}
+
+/// Runs a command: in the server that has the store open, else here.
+async fn administer(
+    data: &Path,
+    config: &Config,
+    command: Command,
+    files: Vec<PathBuf>,
+    target: Target,
+) -> Result<Exit, Ended> {
+    let mut console = Console::new(target);
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        if let Some(stream) = socket::connect(data).await {
+            let files = input::files(files);
+            return socket::relay(stream, command, files, &mut console).await.map_err(failed);
+        }
+        if !data.exists() {
+            return Err(failed(format!("there is no data directory {}; see --data", data.display())));
+        }
+        match open_store(data, config) {
+            Ok(store) => {
+                let context = Arc::new(Context::new(store, config.limits.clone()));
+                return here(&context, command, input::files(files), console).await;
+            }
+            // Another process has it, and no server listens yet, or no longer.
+            Err(StoreError::InUse(_)) if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Err(error) => return Err(failed(error.to_string())),
+        }
+    }
+}
+
+async fn here(
+    context: &Arc<Context>,
+    command: Command,
+    files: mpsc::Receiver<ImportFile>,
+    mut console: Console,
+) -> Result<Exit, Ended> {
+    let (output, mut messages) = Output::channel();
+    let running = async {
+        let exit = run::run(context, command, files, &output).await;
+        output.end(exit).await;
+        drop(output);
+        exit
+    };
+    let showing = async {
+        while let Some(message) = messages.recv().await {
+            console.take(message).map_err(failed)?;
+            if console.is_closed() {
+                break;
+            }
+        }
+        // From here on nobody listens, and the command need not wait.
+        drop(messages);
+        Ok::<_, Ended>(())
+    };
+    let (exit, shown) = tokio::join!(running, showing);
+    shown.map(|()| exit)
+}
+
+fn migrate(place: &Place, config: &Config, to: crate::store::Engine) -> Result<Exit, Ended> {
+    let _ = (place, config, to);
+    Err(failed("not yet"))
 }
 
 /// For tests: the file `path` of the repository is `text`. With `KALENDS_BLESS=1` in the environment it is written anew.

@@ -16,7 +16,9 @@ pub mod properties;
 pub mod query;
 pub mod resources;
 pub mod sync;
+pub mod transfer;
 pub mod tree;
+pub mod verify;
 pub mod zones;
 
 pub use error::Error;

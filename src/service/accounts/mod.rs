@@ -3,9 +3,13 @@
 //! Everything here acts with the administrator's authority: the commands call it, no edge does. Passwords travel as
 //! [`Secret`] and are stored as argon2id hashes; app passwords (128 random bits, for one device each) as SHA-256.
 
+mod calendars;
 mod login;
 mod password;
 
+pub use calendars::{
+    CalendarError, calendar, calendars, create_calendar, remove_calendar, rename_calendar, retitle_calendar,
+};
 pub use login::Logins;
 pub use password::random_password;
 

@@ -1,0 +1,134 @@
+//! `serve`: from a configuration to a running server, and down again.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::config::{Config, LogFormat};
+use super::socket::Socket;
+use super::{open_store, welcome};
+use crate::server::{App, Options, Tls, TlsFiles, run, serve_metrics, start_logs, start_metrics};
+use crate::service::Context;
+
+/// How often certificate files are looked at.
+const CERTIFICATE_POLL: Duration = Duration::from_secs(5);
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// Why it cannot start, for the administrator.
+pub async fn serve(data: &Path, config: Config) -> Result<(), String> {
+    start_logs(config.log.format == LogFormat::Json, &config.log.level)?;
+    let tls = tls(&config)?;
+    let (listener, address) = listen(&config.server.listen, "[server] listen").await?;
+    let metrics = match &config.metrics_listen {
+        Some(listen_at) => Some((start_metrics()?, listen(listen_at, "[metrics] listen").await?.0)),
+        None => None,
+    };
+    let store = open_store(data, &config).map_err(|error| error.to_string())?;
+    let context = Arc::new(Context::new(store, config.limits.clone()));
+    let url = config.server.public_url.clone().unwrap_or_else(|| welcome::local_url(address, tls.is_some()));
+    greet(&context, data, &url).await?;
+    let (stop, stopped) = watch::channel(false);
+    let metrics = metrics.map(|(handle, at)| tokio::spawn(serve_metrics(handle, at, wait(stopped.clone()))));
+    let socket = match Socket::open(data) {
+        Ok(socket) => Some(socket),
+        Err(error) => {
+            tracing::warn!(error = %error, "no socket for commands: they will not work while the server runs");
+            None
+        }
+    };
+    let commands = socket.map(|socket| {
+        let context = Arc::clone(&context);
+        tokio::spawn(async move { socket.serve(&context).await })
+    });
+    let app = App::new(Arc::clone(&context), options(&config, tls));
+    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "server.started");
+    let ending = tokio::spawn(signals(stop));
+    run(app, listener, wait(stopped)).await;
+    for task in [metrics, commands, Some(ending)].into_iter().flatten() {
+        task.abort();
+        let _ = task.await;
+    }
+    tracing::info!("server.ended");
+    Ok(())
+}
+
+/// Completes when the server is to end.
+async fn wait(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+/// Ends the server on the first SIGTERM or SIGINT, and the process on the second.
+async fn signals(stop: watch::Sender<bool>) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be received; only SIGKILL ends this process");
+        return std::future::pending().await;
+    };
+    for last in [false, true] {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        if last {
+            std::process::exit(130);
+        }
+        tracing::info!("server.ending");
+        let _ = stop.send(true);
+    }
+}
+
+async fn listen(at: &str, setting: &str) -> Result<(TcpListener, std::net::SocketAddr), String> {
+    let failed = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            format!("{at} is in use: another server listens there. Stop it, or choose another address ({setting}, --listen)")
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            format!("no permission to listen at {at}: choose a port from 1024 up ({setting}, --listen)")
+        }
+        _ => format!("cannot listen at {at} ({setting}): {error}"),
+    };
+    let listener = TcpListener::bind(at).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+fn tls(config: &Config) -> Result<Option<Tls>, String> {
+    match (&config.tls.cert, &config.tls.key) {
+        (Some(cert), Some(key)) => {
+            let files = TlsFiles { cert: cert.clone(), key: key.clone(), poll: CERTIFICATE_POLL };
+            Tls::load(files).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+fn options(config: &Config, tls: Option<Tls>) -> Options {
+    Options {
+        realm: config.auth.realm.clone(),
+        allow_plain: config.auth.allow_plain,
+        trusted_proxies: config.server.trusted_proxies.clone(),
+        public_url: config.server.public_url.clone(),
+        tls,
+    }
+}
+
+/// Says where the server is, and at the first start how to get in.
+async fn greet(context: &Context, data: &Path, url: &str) -> Result<(), String> {
+    let password = welcome::make_admin(context).await.map_err(|error| error.to_string())?;
+    let version = env!("CARGO_PKG_VERSION");
+    let mut text = format!("Kalends {version} serves {url}/ with the data in {}\n\n", data.display());
+    if let Some(password) = password {
+        text.push_str(&welcome::text(url, &password, context.clock.now()));
+    }
+    let mut out = std::io::stdout().lock();
+    // A server whose output nobody reads serves all the same.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    Ok(())
+}

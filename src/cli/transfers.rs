@@ -1,0 +1,135 @@
+//! `import`, `export`, `verify` and `compact`.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::calendars;
+use super::command::{ImportFile, Listing};
+use super::output::{Exit, Output};
+use super::run::{Failure, print_json};
+use crate::access::Actor;
+use crate::model::{Path, UserName};
+use crate::service::Context;
+use crate::service::transfer::{self, Imported};
+use crate::service::verify::{self, Repair};
+
+/// Runs `work`, which reports how far it is through the function it is given, and passes that on.
+async fn with_progress<T>(output: &Output, work: impl AsyncFnOnce(&dyn Fn(u64, u64)) -> T) -> T {
+    let (sender, mut receiver) = tokio::sync::watch::channel((0, 0));
+    let report = |done, total| {
+        let _ = sender.send((done, total));
+    };
+    let showing = async {
+        loop {
+            if receiver.changed().await.is_err() {
+                return;
+            }
+            let (done, total) = *receiver.borrow_and_update();
+            output.progress(done, total).await;
+        }
+    };
+    tokio::select! {
+        result = work(&report) => result,
+        () = showing => unreachable!("the sender lives as long as this function"),
+    }
+}
+
+pub(super) async fn import(
+    context: &Arc<Context>,
+    user: &str,
+    calendar: &str,
+    mut files: mpsc::Receiver<ImportFile>,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let user = UserName::new(user)?;
+    calendars::find(context, &user, calendar).await?;
+    let path = Path::Calendar(user, calendar.to_owned());
+    let mut all = Imported::default();
+    while let Some(ImportFile { name, content }) = files.recv().await {
+        let bytes = match content {
+            Ok(bytes) => bytes,
+            Err(why) => {
+                output.note(format!("{name}: cannot be read: {why}")).await;
+                all.failures.push(transfer::ImportFailure { line: 0, uid: None, reason: why });
+                continue;
+            }
+        };
+        let imported = with_progress(output, async |report| {
+            transfer::import(context, Actor::System, &path, &bytes, report).await
+        });
+        let imported = imported.await?;
+        for failure in &imported.failures {
+            let line = if failure.line > 0 { format!(" line {}", failure.line) } else { String::new() };
+            let uid = failure.uid.as_ref().map(|uid| format!(" UID {uid}:")).unwrap_or_default();
+            output.note(format!("{name}{line}:{uid} {}", failure.reason)).await;
+        }
+        all.created += imported.created;
+        all.updated += imported.updated;
+        all.unchanged += imported.unchanged;
+        all.failures.extend(imported.failures);
+    }
+    let Imported { created, updated, unchanged, failures } = all;
+    let failed = failures.len();
+    output.note(format!("{created} created, {updated} updated, {unchanged} unchanged, {failed} failed")).await;
+    Ok(if failed > 0 { Exit::Partial } else { Exit::Done })
+}
+
+pub(super) async fn export(
+    context: &Context,
+    user: &str,
+    calendar: Option<&str>,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let user = UserName::new(user)?;
+    let calendars = match calendar {
+        Some(name) => vec![calendars::find(context, &user, name).await?],
+        None => calendars::of(context, &user).await?,
+    };
+    let mut exit = Exit::Done;
+    let total = calendars.len() as u64;
+    for (done, calendar) in calendars.iter().enumerate() {
+        output.progress(done as u64, total).await;
+        let exported = transfer::export(context, calendar).await?;
+        for name in &exported.left_out {
+            output.note(format!("{}/{name}: left out, because it is no iCalendar", calendar.name)).await;
+            exit = Exit::Partial;
+        }
+        output.calendar(&calendar.name, exported.text).await;
+    }
+    output.progress(total, total).await;
+    Ok(exit)
+}
+
+pub(super) async fn verify(
+    context: &Context,
+    rebuild: bool,
+    listing: Listing,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let repair = if rebuild { Repair::Index } else { Repair::Nothing };
+    let report = with_progress(output, async |report| verify::verify(context, repair, report).await).await?;
+    match listing {
+        Listing::Json => {
+            let row = |problem: &verify::Problem| {
+                json!({ "path": problem.path, "kind": problem.kind.name(), "reason": problem.reason })
+            };
+            print_json(report.problems.iter().map(row).collect(), output).await;
+        }
+        Listing::Text => {
+            for problem in &report.problems {
+                output.data(format!("{}: {}: {}\n", problem.path, problem.kind.name(), problem.reason)).await;
+            }
+        }
+    }
+    let (objects, rebuilt, problems) = (report.objects, report.rebuilt, report.problems.len());
+    output.note(format!("{objects} objects, {rebuilt} index rows written, {problems} problems")).await;
+    Ok(if problems > 0 { Exit::Partial } else { Exit::Done })
+}
+
+pub(super) async fn compact(context: &Context, output: &Output) -> Result<(), Failure> {
+    let _ = context;
+    output.note("not yet").await;
+    Ok(())
+}
