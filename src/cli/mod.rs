@@ -156,7 +156,9 @@ fn work(verb: Verb) -> Result<(Command, Vec<PathBuf>, Target), Ended> {
         }
         Verb::Verify { rebuild, json } => plain(Command::Verify { rebuild, listing: Listing::by_flag(json) }),
         Verb::Compact => plain(Command::Compact),
-        Verb::Serve(_) | Verb::Migrate { .. } | Verb::Config(_) => Err(failed("this command does not work on the store")),
+        Verb::Serve(_) | Verb::Migrate { .. } | Verb::Config(_) => {
+            Err(failed("this command does not work on the store"))
+        }
     }
 }
 
@@ -191,9 +193,7 @@ fn of_calendar(verb: Calendar) -> Command {
         Calendar::Rename { calendar, new_name, display_name } => {
             Command::CalendarRename { user: calendar.user, calendar: calendar.calendar, new_name, display_name }
         }
-        Calendar::Remove { calendar } => {
-            Command::CalendarRemove { user: calendar.user, calendar: calendar.calendar }
-        }
+        Calendar::Remove { calendar } => Command::CalendarRemove { user: calendar.user, calendar: calendar.calendar },
     }
 }
 

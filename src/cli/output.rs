@@ -183,7 +183,8 @@ impl Console {
             return;
         }
         let bar = self.progress.get_or_insert_with(|| {
-            let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {eta}").expect("the template is well-formed");
+            let style =
+                ProgressStyle::with_template("{bar:40} {pos}/{len} {eta}").expect("the template is well-formed");
             ProgressBar::new(total).with_style(style)
         });
         bar.set_length(total);

@@ -55,12 +55,7 @@ impl From<UserNameError> for Failure {
 }
 
 /// Runs `command`; `files` are those of an import. What it has to say goes to `output`.
-pub async fn run(
-    context: &Arc<Context>,
-    command: Command,
-    files: mpsc::Receiver<ImportFile>,
-    output: &Output,
-) -> Exit {
+pub async fn run(context: &Arc<Context>, command: Command, files: mpsc::Receiver<ImportFile>, output: &Output) -> Exit {
     match dispatch(context, command, files, output).await {
         Ok(exit) => exit,
         Err(Failure(exit, message)) => {

@@ -87,7 +87,9 @@ async fn signals(stop: watch::Sender<bool>) {
 async fn listen(at: &str, setting: &str) -> Result<(TcpListener, std::net::SocketAddr), String> {
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::AddrInUse => {
-            format!("{at} is in use: another server listens there. Stop it, or choose another address ({setting}, --listen)")
+            format!(
+                "{at} is in use: another server listens there. Stop it, or choose another address ({setting}, --listen)"
+            )
         }
         std::io::ErrorKind::PermissionDenied => {
             format!("no permission to listen at {at}: choose a port from 1024 up ({setting}, --listen)")

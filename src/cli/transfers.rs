@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::calendars;
 use super::command::{ImportFile, Listing};
@@ -15,24 +15,20 @@ use crate::service::Context;
 use crate::service::transfer::{self, Imported};
 use crate::service::verify::{self, Repair};
 
-/// Runs `work`, which reports how far it is through the function it is given, and passes that on.
-async fn with_progress<T>(output: &Output, work: impl AsyncFnOnce(&dyn Fn(u64, u64)) -> T) -> T {
-    let (sender, mut receiver) = tokio::sync::watch::channel((0, 0));
-    let report = |done, total| {
-        let _ = sender.send((done, total));
-    };
-    let showing = async {
-        loop {
-            if receiver.changed().await.is_err() {
-                return;
+/// How far work is: the end that reports, and the end that is shown.
+type Progress = (watch::Sender<(u64, u64)>, watch::Receiver<(u64, u64)>);
+
+/// Completes with `work` and shows meanwhile what it reports.
+async fn showing<T>(output: &Output, mut reports: watch::Receiver<(u64, u64)>, work: impl Future<Output = T>) -> T {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            result = &mut work => return result,
+            Ok(()) = reports.changed() => {
+                let (done, total) = *reports.borrow_and_update();
+                output.progress(done, total).await;
             }
-            let (done, total) = *receiver.borrow_and_update();
-            output.progress(done, total).await;
         }
-    };
-    tokio::select! {
-        result = work(&report) => result,
-        () = showing => unreachable!("the sender lives as long as this function"),
     }
 }
 
@@ -56,10 +52,10 @@ pub(super) async fn import(
                 continue;
             }
         };
-        let imported = with_progress(output, async |report| {
-            transfer::import(context, Actor::System, &path, &bytes, report).await
-        });
-        let imported = imported.await?;
+        let (sender, receiver): Progress = watch::channel((0, 0));
+        let report = move |done, total| drop(sender.send((done, total)));
+        let work = transfer::import(context, Actor::System, &path, &bytes, report);
+        let imported = showing(output, receiver, work).await?;
         for failure in &imported.failures {
             let line = if failure.line > 0 { format!(" line {}", failure.line) } else { String::new() };
             let uid = failure.uid.as_ref().map(|uid| format!(" UID {uid}:")).unwrap_or_default();
@@ -109,12 +105,12 @@ pub(super) async fn verify(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let repair = if rebuild { Repair::Index } else { Repair::Nothing };
-    let report = with_progress(output, async |report| verify::verify(context, repair, report).await).await?;
+    let (sender, receiver): Progress = watch::channel((0, 0));
+    let work = verify::verify(context, repair, move |done, total| drop(sender.send((done, total))));
+    let report = showing(output, receiver, work).await?;
     match listing {
         Listing::Json => {
-            let row = |problem: &verify::Problem| {
-                json!({ "path": problem.path, "kind": problem.kind.name(), "reason": problem.reason })
-            };
+            let row = |problem: &verify::Problem| json!({ "path": problem.path, "kind": problem.kind.name(), "reason": problem.reason });
             print_json(report.problems.iter().map(row).collect(), output).await;
         }
         Listing::Text => {

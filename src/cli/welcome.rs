@@ -20,8 +20,7 @@ pub async fn make_admin(context: &Context) -> Result<Option<Secret<String>>, Acc
     }
     let password = accounts::random_password();
     let name = UserName::new(ADMIN).map_err(|_| AccountError::Label)?;
-    let user =
-        NewUser { name, display_name: None, emails: Vec::new(), password: Some(password.clone()), admin: true };
+    let user = NewUser { name, display_name: None, emails: Vec::new(), password: Some(password.clone()), admin: true };
     accounts::create(context, user).await?;
     Ok(Some(password))
 }

@@ -305,7 +305,8 @@ pub async fn export(context: &Context, calendar: &Collection) -> Result<Exported
 mod tests {
     use super::*;
 
-    const GOOD: &str = "BEGIN:VEVENT\r\nUID:good\r\nDTSTAMP:20260101T000000Z\r\nDTSTART:20260101T100000Z\r\nEND:VEVENT\r\n";
+    const GOOD: &str =
+        "BEGIN:VEVENT\r\nUID:good\r\nDTSTAMP:20260101T000000Z\r\nDTSTART:20260101T100000Z\r\nEND:VEVENT\r\n";
 
     fn stream(inner: &str) -> String {
         format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//x//EN\r\n{inner}END:VCALENDAR\r\n")

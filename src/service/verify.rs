@@ -164,12 +164,8 @@ impl Walk<'_> {
     async fn reindex(&mut self, object: Object, computed: Index) -> Result<(), StoreError> {
         let unchanged = crate::store::Assert::ObjectIs(self.collection.id, object.name.clone(), object.etag);
         let write = Write::Reindex(self.collection.id, Object { index: Some(computed), ..object });
-        let batch = Batch {
-            at: self.context.clock.now(),
-            asserts: vec![unchanged],
-            writes: vec![write],
-            ..Batch::default()
-        };
+        let batch =
+            Batch { at: self.context.clock.now(), asserts: vec![unchanged], writes: vec![write], ..Batch::default() };
         match self.context.store.commit(batch).await {
             Ok(_) => self.report.rebuilt += 1,
             Err(CommitError::Failed { .. }) => {}

@@ -97,10 +97,7 @@ pub async fn rename_calendar(
         return Ok(());
     }
     let change = Change {
-        asserts: vec![
-            Assert::CollectionPresent(calendar.id),
-            Assert::NameFree(principal.home, new_name.to_owned()),
-        ],
+        asserts: vec![Assert::CollectionPresent(calendar.id), Assert::NameFree(principal.home, new_name.to_owned())],
         write: Write::MoveCollection(calendar.id, principal.home, new_name.to_owned()),
         event: EventKind::CalendarUpdated { name: new_name.to_owned() },
     };
