@@ -53,7 +53,9 @@ pub(super) async fn import(
             }
         };
         let (sender, receiver): Progress = watch::channel((0, 0));
-        let report = move |done, total| drop(sender.send((done, total)));
+        let report = move |done, total| {
+            let _ = sender.send((done, total));
+        };
         let work = transfer::import(context, Actor::System, &path, &bytes, report);
         let imported = showing(output, receiver, work).await?;
         for failure in &imported.failures {
@@ -106,7 +108,9 @@ pub(super) async fn verify(
 ) -> Result<Exit, Failure> {
     let repair = if rebuild { Repair::Index } else { Repair::Nothing };
     let (sender, receiver): Progress = watch::channel((0, 0));
-    let work = verify::verify(context, repair, move |done, total| drop(sender.send((done, total))));
+    let work = verify::verify(context, repair, move |done, total| {
+        let _ = sender.send((done, total));
+    });
     let report = showing(output, receiver, work).await?;
     match listing {
         Listing::Json => {
