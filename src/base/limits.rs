@@ -94,6 +94,7 @@ limits! {
     objects_max, "objects", 1_000_000, "507 DAV:quota-not-exceeded", "Objects in one collection.";
     quota_bytes_max, "bytes", 10 * 1024 * 1024 * 1024, "507 DAV:quota-not-exceeded", "Stored bytes of one user (RFC 4331).";
     properties_asked_max, "properties", 1_000, "400", "Properties that one request names.";
+    copy_bytes_max, "bytes", 256 * 1024 * 1024, "507", "What one COPY of a collection, or MOVE of one to another user, takes along.";
     property_bytes_max, "bytes", 256 * 1024, "507", "One dead property.";
     properties_max, "properties", 200, "507", "Dead properties of one resource.";
     aces_max, "entries", 500, "403 DAV:limited-number-of-aces", "Entries in one access control list.";

@@ -17,6 +17,7 @@ mod put;
 mod remove;
 pub mod report;
 mod request;
+mod transfer;
 
 pub use error::{Failure, privilege_name, write_condition};
 pub use request::{Body, Request, Response, body_of, empty_body};
@@ -64,6 +65,8 @@ async fn route(context: &std::sync::Arc<Context>, request: Request) -> Result<Re
         "PUT" => put::put(context, request).await,
         "POST" => put::add_member(context, request).await,
         "DELETE" => remove::delete(context, request).await,
+        "COPY" => transfer::copy(context, request).await,
+        "MOVE" => transfer::relocate(context, request).await,
         _ => Err(Failure::method_not_implemented(request.method.as_str())),
     }
 }

@@ -1,6 +1,10 @@
 //! Resources of every kind: deleting, copying and moving them with all that is below (RFC 4918 §9.6, §9.8, §9.9), and listing
 //! what is in a collection.
 
+mod duplicate;
+mod transfer;
+
+pub use transfer::{Depth, Overwrite, Transfer, Transferred, copy, relocate};
 use super::conditions::{Conditions, Validators};
 use super::locks::{self, Locks};
 use super::objects;
