@@ -117,8 +117,8 @@ pub(super) fn page(method: &Method, title: &str, members: &[Path]) -> Response {
     respond(StatusCode::OK, headers, method, html.len(), html)
 }
 
-/// Text as HTML.
-fn escape(text: &str) -> String {
+/// Text as it stands in HTML and XML.
+pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -7,6 +7,7 @@ mod get;
 mod headers;
 mod if_header;
 mod listing;
+mod lock;
 mod mkcol;
 pub mod multistatus;
 mod options;
@@ -66,6 +67,8 @@ async fn route(context: &std::sync::Arc<Context>, request: Request) -> Result<Re
         "POST" => put::add_member(context, request).await,
         "DELETE" => remove::delete(context, request).await,
         "COPY" => transfer::copy(context, request).await,
+        "LOCK" => lock::lock(context, request).await,
+        "UNLOCK" => lock::unlock(context, request).await,
         "MOVE" => transfer::relocate(context, request).await,
         _ => Err(Failure::method_not_implemented(request.method.as_str())),
     }

@@ -1,7 +1,7 @@
 //! COPY and MOVE (RFC 4918 §9.8, §9.9).
 
-use http::header::{ETAG, HeaderValue, LOCATION};
 use http::StatusCode;
+use http::header::{ETAG, HeaderValue, LOCATION};
 
 use super::headers::{self, Depth};
 use super::{Failure, Request, Response, empty_body};

@@ -28,8 +28,6 @@ pub struct Held {
     pub lock: Lock,
     /// DAV:lockroot: where it was taken.
     pub root: Path,
-    /// The seconds that it still has.
-    pub seconds: u64,
 }
 
 /// The live locks, for a write.
@@ -62,8 +60,9 @@ impl Locks<'_> {
     }
 
     /// As [`Locks::on`], with what DAV:lockdiscovery tells of each.
-    pub fn held(&self, node: &Node, member: Option<&str>, now: Utc) -> Vec<Held> {
-        self.on(node, member).filter_map(|lock| Some(held(lock, root_of(lock, node)?, now))).collect()
+    pub fn held(&self, node: &Node, member: Option<&str>) -> Vec<Held> {
+        let held = |lock: &Lock| Some(Held { lock: lock.clone(), root: root_of(lock, node)? });
+        self.on(node, member).filter_map(held).collect()
     }
 
     /// Whether `actor`, who submitted `tokens`, may change the object `member` of the collection of `node`, or, without
@@ -163,10 +162,6 @@ fn root_of(lock: &Lock, node: &Node) -> Option<Path> {
     (0..=up).try_fold(node.path.clone(), |path, _| path.parent())
 }
 
-fn held(lock: &Lock, root: Path, now: Utc) -> Held {
-    Held { lock: lock.clone(), root, seconds: u64::try_from(lock.expires.0 - now.0).unwrap_or(0) }
-}
-
 /// Where `lock` was taken, if that is strictly below the collection of `node`.
 async fn root_below(context: &Context, lock: &Lock, node: &Node) -> Result<Option<Path>, Error> {
     let mut names: Vec<String> = lock.member.iter().cloned().collect();
@@ -251,7 +246,7 @@ pub async fn lock(
     };
     store(context, actor, &spot, &lock, &gate).await?;
     let now_held = Locks { rows: live(context).await?, _gate: None };
-    let held = now_held.held(&spot.node, spot.member.as_deref(), now);
+    let held = now_held.held(&spot.node, spot.member.as_deref());
     Ok(Granted { token: lock.token, held, created: !spot.exists })
 }
 
@@ -373,7 +368,7 @@ pub async fn refresh(
     let refreshed = Lock { expires: expiry(context, seconds, now), ..lock.clone() };
     let writes = vec![Write::PutLock(refreshed)];
     context.store.commit(Batch { at: now, actor: actor.principal(), writes, ..Batch::default() }).await?;
-    Ok(Locks { rows: live(context).await?, _gate: None }.held(&node, member.as_deref(), now))
+    Ok(Locks { rows: live(context).await?, _gate: None }.held(&node, member.as_deref()))
 }
 
 /// Gives the lock `token` back. Its owner may, and whoever has DAV:unlock.

@@ -4,7 +4,6 @@
 mod duplicate;
 mod transfer;
 
-pub use transfer::{Depth, Overwrite, Transfer, Transferred, copy, relocate};
 use super::conditions::{Conditions, Validators};
 use super::locks::{self, Locks};
 use super::objects;
@@ -14,6 +13,7 @@ use crate::access::Actor;
 use crate::base::LockToken;
 use crate::model::{Collection, CollectionKind, EventKind, Object, Path, Privilege};
 use crate::store::{Assert, Batch, Draft, Write};
+pub use transfer::{Depth, Overwrite, Transfer, Transferred, copy, relocate};
 
 /// How often a write starts again because another one was faster.
 const ATTEMPTS_MAX: usize = 64;

@@ -325,13 +325,7 @@ impl Job<'_> {
         Ok(None)
     }
 
-    async fn collection(
-        &mut self,
-        parent: &Node,
-        node: &Node,
-        target: &Target,
-        depth: Depth,
-    ) -> Result<(), Error> {
+    async fn collection(&mut self, parent: &Node, node: &Node, target: &Target, depth: Depth) -> Result<(), Error> {
         self.make_room(target, Keep::Nothing).await?;
         let (own, there) = (&node.collection, &target.parent.collection);
         self.removal.asserts.push(Assert::CollectionPresent(there.id));
