@@ -33,7 +33,7 @@ pub async fn lock(context: &Context, mut request: Request) -> Result<Response, F
         Err(Error::Members(below)) => return Err(conflicts(Failure::from(Error::Members(below)), &path)),
         other => other?,
     };
-    let mut response = discovery(context, actor, &granted.held);
+    let mut response = discovery(actor, &granted.held);
     *response.status_mut() = if granted.created { StatusCode::CREATED } else { StatusCode::OK };
     if let Ok(token) = HeaderValue::from_str(&format!("<{}>", granted.token)) {
         response.headers_mut().insert(HeaderName::from_static("lock-token"), token);
@@ -62,7 +62,7 @@ async fn refresh(
     };
     let Request { actor, path, .. } = request;
     let held = locks::refresh(context, actor, &path, token, seconds).await?;
-    Ok(discovery(context, actor, &held))
+    Ok(discovery(actor, &held))
 }
 
 /// Answers UNLOCK.
@@ -111,13 +111,10 @@ fn owner(body: &Element) -> Option<String> {
 }
 
 /// DAV:prop with DAV:lockdiscovery.
-fn discovery(context: &Context, actor: Actor, held: &[Held]) -> Response {
-    let now = context.clock.now();
+fn discovery(actor: Actor, held: &[Held]) -> Response {
     let mut writer = Writer::document(ns::DAV, "prop");
     writer.open(ns::DAV, "lockdiscovery");
-    for Held { lock, root } in held {
-        write_lock(&mut writer, root, lock, now, actor.principal() == Some(lock.principal));
-    }
+    held.iter().for_each(|held| write_lock(&mut writer, held, actor));
     writer.close();
     let mut response = http::Response::new(body_of(writer.finish()));
     response.headers_mut().insert(CONTENT_TYPE, XML_TYPE);

@@ -28,6 +28,8 @@ pub struct Held {
     pub lock: Lock,
     /// DAV:lockroot: where it was taken.
     pub root: Path,
+    /// The seconds that it still has.
+    pub seconds: u64,
 }
 
 /// The live locks, for a write.
@@ -60,8 +62,11 @@ impl Locks<'_> {
     }
 
     /// As [`Locks::on`], with what DAV:lockdiscovery tells of each.
-    pub fn held(&self, node: &Node, member: Option<&str>) -> Vec<Held> {
-        let held = |lock: &Lock| Some(Held { lock: lock.clone(), root: root_of(lock, node)? });
+    pub fn held(&self, node: &Node, member: Option<&str>, now: Utc) -> Vec<Held> {
+        let held = |lock: &Lock| {
+            let seconds = u64::try_from(lock.expires.0.saturating_sub(now.0)).unwrap_or(0);
+            Some(Held { lock: lock.clone(), root: root_of(lock, node)?, seconds })
+        };
         self.on(node, member).filter_map(held).collect()
     }
 
@@ -246,7 +251,7 @@ pub async fn lock(
     };
     store(context, actor, &spot, &lock, &gate).await?;
     let now_held = Locks { rows: live(context).await?, _gate: None };
-    let held = now_held.held(&spot.node, spot.member.as_deref());
+    let held = now_held.held(&spot.node, spot.member.as_deref(), now);
     Ok(Granted { token: lock.token, held, created: !spot.exists })
 }
 
@@ -368,7 +373,7 @@ pub async fn refresh(
     let refreshed = Lock { expires: expiry(context, seconds, now), ..lock.clone() };
     let writes = vec![Write::PutLock(refreshed)];
     context.store.commit(Batch { at: now, actor: actor.principal(), writes, ..Batch::default() }).await?;
-    Ok(Locks { rows: live(context).await?, _gate: None }.held(&node, member.as_deref()))
+    Ok(Locks { rows: live(context).await?, _gate: None }.held(&node, member.as_deref(), now))
 }
 
 /// Gives the lock `token` back. Its owner may, and whoever has DAV:unlock.
