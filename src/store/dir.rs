@@ -223,7 +223,7 @@ pub(super) fn open(options: &Options) -> Result<Arc<dyn Kv>, StoreError> {
 }
 
 /// Begins a new data directory.
-fn first_marker(options: &Options) -> Result<Marker, StoreError> {
+pub(super) fn first_marker(options: &Options) -> Result<Marker, StoreError> {
     if let Some(name) = engine_dirs(&options.dir)?.first() {
         let dir = options.dir.display();
         return Err(StoreError::Corrupt(format!(

@@ -9,7 +9,7 @@
 //!   [`crate::model::SyncToken`]). The outbox alone is read up to the last durable event.
 //!
 //! Inside: [`kv`] holds the engines, `keys` and `rows` say what is where, `group`, `asserts` and `writes` turn batches into
-//! changes of rows, `committer` makes them durable, `read` answers, `snapshot` and `rewrite`
+//! changes of rows, `committer` makes them durable, `read` answers, `snapshot`, `restore` and `rewrite`
 //! copy all rows, `dir` is the data directory.
 
 mod asserts;
@@ -21,6 +21,7 @@ mod group;
 mod keys;
 pub mod kv;
 mod read;
+mod restore;
 mod rewrite;
 mod rows;
 mod shared;
@@ -30,6 +31,7 @@ mod writes;
 pub use batch::{Assert, Batch, Commit, CommitError, Draft, StoreError, Write};
 pub use check::Finding;
 pub use dir::{Engine, Options};
+pub use restore::Restore;
 pub use rewrite::Rewritten;
 pub use snapshot::{Row, Snapshot};
 

@@ -162,7 +162,8 @@ fn next_epoch(last: u64) -> u64 {
     now.max(last.saturating_add(1))
 }
 
-fn counter(kv: &dyn Kv, name: &str) -> Result<u64, StoreError> {
+/// A counter of the meta table; zero before its first use.
+pub(super) fn counter(kv: &dyn Kv, name: &str) -> Result<u64, StoreError> {
     kv.get(&keys::meta(name))?.map_or(Ok(0), |row| rows::decode(&row, "counters"))
 }
 
