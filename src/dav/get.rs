@@ -215,6 +215,15 @@ pub(super) fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
+/// The media type that an object is served with to whoever asks for no other, and DAV:getcontenttype.
+pub(super) fn content_type(object: &Object) -> String {
+    match (&object.index, &object.content_type) {
+        (Some(_), _) => calendar_type(ICALENDAR, object),
+        (None, Some(stored)) => stored.clone(),
+        (None, None) => "application/octet-stream".to_owned(),
+    }
+}
+
 /// `text/calendar; charset=utf-8; component=vevent` (RFC 5545 §8.1).
 fn calendar_type(essence: &str, object: &Object) -> String {
     let charset = if essence == ICALENDAR { "; charset=utf-8" } else { "" };

@@ -9,7 +9,7 @@ use super::headers::conditions;
 use super::multistatus::{Multistatus, xml_response};
 use super::props::{Kinds, Moment, changes, kind_at, write_outcome};
 use super::{Failure, Request, Response, body_of, empty_body};
-use crate::model::{CalendarSettings, Precondition, PropertyName};
+use crate::model::{CalendarSettings, Path, Precondition, PropertyName};
 use crate::service::collections::{self, New, NewKind};
 use crate::service::properties::{Action, Instruction, Outcome, Refusal};
 use crate::service::{Context, Error};
@@ -60,14 +60,15 @@ pub async fn mkcol(context: &Arc<Context>, mut request: Request) -> Result<Respo
     let conditions = conditions(&request)?;
     let root = body(context, &mut request).await?;
     let wanted = root.as_ref().map(resource_types).unwrap_or_default();
-    let calendar = is_calendar(&wanted);
+    let plain = wanted.is_empty() || wanted == [(ns::DAV, "collection")];
+    // In a home only a calendar can be meant, so that what is wrong with the type can be told by its name.
+    let calendar = is_calendar(&wanted) || (!plain && matches!(request.path, Path::Calendar(..)));
     let kind = if calendar { Kinds::CALENDAR } else { kind_at(&request.path) };
     let mut instructions = match &root {
         Some(root) => changes(root, kind, Moment::Creation, &context.limits)?,
         None => Vec::new(),
     };
-    let plain = wanted.is_empty() || wanted == [(ns::DAV, "collection")];
-    if !(plain || calendar) || !only_known(&wanted) {
+    if !(plain || is_calendar(&wanted)) || !only_known(&wanted) {
         refuse_type(&mut instructions);
     }
     let settings = CalendarSettings { extra_types: extra_types(&wanted), ..CalendarSettings::default() };

@@ -8,6 +8,7 @@ use crate::base::Utc;
 use crate::ical;
 use crate::model::{CalendarSettings, Components};
 use crate::xml::{Writer, ns};
+use crate::zone::Zone;
 
 /// Where the limits on calendar objects are shown.
 const CALENDARS: Kinds = Kinds::CALENDAR.or(Kinds::HOME);
@@ -42,8 +43,14 @@ fn settings(target: Target<'_>) -> Option<&CalendarSettings> {
 }
 
 /// The zone set by value comes as it was set; one set by its identifier is written out (RFC 7809 §3.1.5).
-fn calendar_timezone(_: &Sight, target: Target<'_>, writer: &mut Writer) -> Value {
-    text_of(settings(target).and_then(|settings| settings.timezone.as_deref()), writer)
+fn calendar_timezone(sight: &Sight, target: Target<'_>, writer: &mut Writer) -> Value {
+    let Some(settings) = settings(target) else { return Missing };
+    let by_id = || {
+        let id = settings.timezone_id.as_deref()?;
+        let zone = Zone::named(id)?.vtimezone(id, sight.now);
+        Some(ical::new_calendar().with_component(zone).to_ics())
+    };
+    text_of(settings.timezone.clone().or_else(by_id).as_deref(), writer)
 }
 
 fn calendar_timezone_id(sight: &Sight, target: Target<'_>, writer: &mut Writer) -> Value {

@@ -18,7 +18,7 @@ pub use change::{Moment, changes, kind_at, write_outcome};
 pub use render::{Extra, respond};
 pub use sight::Sight;
 pub use target::{Kinds, Target};
-pub use webdav::{content_type, write_lock};
+pub use webdav::write_lock;
 
 use crate::model::Privilege;
 use crate::xml::{Name, Writer};

@@ -4,11 +4,11 @@
 use super::Value::{Missing, Written};
 use super::{Change, Kinds, Needs, Reader, Row, Sight, Target, Value};
 use crate::access::Actor;
+use crate::dav::get::content_type;
 use crate::dav::headers::http_date;
 use crate::dav::report;
-use crate::model::{CollectionKind, LockDepth, LockScope, Object, Path, Privilege};
+use crate::model::{CollectionKind, LockDepth, LockScope, Path, Privilege};
 use crate::service::locks::Held;
-use crate::service::tree::Node;
 use crate::xml::{Writer, ns};
 
 /// The table.
@@ -34,17 +34,6 @@ pub const ROWS: &[Row] = &[
     Row::new(ns::DAV, "sync-token", Kinds::COLLECTIONS, sync_token),
     Row::new(ns::CS, "getctag", Kinds::COLLECTIONS, sync_token),
 ];
-
-/// The media type of an object: that of its component in a calendar, the one it was stored with elsewhere.
-pub fn content_type(parent: &Node, object: &Object) -> String {
-    if parent.collection.calendar().is_none() {
-        return object.content_type.clone().unwrap_or_else(|| "application/octet-stream".to_owned());
-    }
-    match object.row() {
-        Some(row) => format!("text/calendar; charset=utf-8; component={}", row.kind.name().to_lowercase()),
-        None => "text/calendar; charset=utf-8".to_owned(),
-    }
-}
 
 fn creationdate(_: &Sight, target: Target<'_>, writer: &mut Writer) -> Value {
     let created = match target {
@@ -88,7 +77,7 @@ fn getcontentlength(_: &Sight, target: Target<'_>, writer: &mut Writer) -> Value
 
 fn getcontenttype(_: &Sight, target: Target<'_>, writer: &mut Writer) -> Value {
     match target {
-        Target::Object(parent, object) => text_of(Some(&content_type(parent, object)), writer),
+        Target::Object(_, object) => text_of(Some(&content_type(object)), writer),
         _ => Missing,
     }
 }
