@@ -153,25 +153,20 @@ impl Collection {
 
     /// The token that names its present state.
     pub fn sync_token(&self) -> SyncToken {
-        SyncToken { collection: self.id, revision: self.revision, epoch: self.epoch }
+        SyncToken { collection: self.id, revision: self.revision, epoch: self.epoch, behind: 0 }
     }
 
     /// The token of an earlier revision: the epoch is the one in which that revision was made.
     pub fn token_at(&self, revision: Revision) -> SyncToken {
         let epoch = self.epochs.iter().find(|(_, last)| *last >= revision).map_or(self.epoch, |(epoch, _)| *epoch);
-        SyncToken { collection: self.id, revision, epoch }
+        SyncToken { collection: self.id, revision, epoch, behind: 0 }
     }
 
     /// Whether `token` names a state that this collection was in and from which the change log still goes on
     /// (invariant Y1).
     pub fn accepts(&self, token: SyncToken) -> bool {
-        let mut first = Revision(0);
-        let in_its_epoch = self.epochs.iter().any(|(epoch, last)| {
-            let covers = *epoch == token.epoch && token.revision >= first && token.revision <= *last;
-            first = Revision(last.0 + 1);
-            covers
-        });
-        token.collection == self.id && in_its_epoch && token.revision >= self.log_floor
+        let reached = |(epoch, last): &(u64, Revision)| *epoch == token.epoch && token.revision <= *last;
+        token.collection == self.id && self.epochs.iter().any(reached) && token.revision >= self.log_floor
     }
 }
 
@@ -201,6 +196,10 @@ pub struct SyncToken {
     pub revision: Revision,
     /// The opening of the store in which that revision was made.
     pub epoch: u64,
+    /// How many revisions its holder still lacks of what was there at `revision`: more than 0 in the middle of a first
+    /// synchronisation that comes in pages. Deletions up to `revision` do not concern the holder, so the change log may
+    /// have forgotten them.
+    pub behind: u64,
 }
 
 impl SyncToken {
@@ -208,16 +207,23 @@ impl SyncToken {
 
     /// Reads a token. `None` if it is not one of ours, whatever else it may be.
     pub fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.trim().strip_prefix(Self::PREFIX)?.split(':').map(str::parse::<u64>);
-        let mut next = || parts.next()?.ok();
-        let token = Self { collection: CollectionId(next()?), revision: Revision(next()?), epoch: next()? };
-        (token.to_string() == text.trim()).then_some(token)
+        let mut numbers = text.trim().strip_prefix(Self::PREFIX)?.split(':').map(str::parse::<u64>);
+        let mut next = || numbers.next()?.ok();
+        let (collection, revision, epoch) = (CollectionId(next()?), Revision(next()?), next()?);
+        let token = Self { collection, revision, epoch, behind: next().unwrap_or(0) };
+        (token.to_string() == text.trim() && token.behind <= revision.0).then_some(token)
+    }
+
+    /// Up to which revision its holder knows the change log.
+    pub fn walked(self) -> Revision {
+        Revision(self.revision.0.saturating_sub(self.behind))
     }
 }
 
-/// The URI form: `urn:kalends:sync:{collection}:{revision}:{epoch}`.
+/// The URI form: `urn:kalends:sync:{collection}:{revision}:{epoch}`, and `:{behind}` where that is not 0.
 impl fmt::Display for SyncToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}:{}:{}", Self::PREFIX, self.collection, self.revision, self.epoch)
+        write!(f, "{}{}:{}:{}", Self::PREFIX, self.collection, self.revision, self.epoch)?;
+        if self.behind > 0 { write!(f, ":{}", self.behind) } else { Ok(()) }
     }
 }

@@ -12,7 +12,9 @@ const PAGE: usize = 1_000;
 /// A walk along a collection's change log, a page at a time, so that the answer can be written meanwhile.
 pub struct Walk {
     actor: Actor,
-    since: Revision,
+    /// What the client knows when the walk begins; of a first synchronisation, the state of the moment, all of it
+    /// still lacking.
+    since: SyncToken,
     last: Revision,
     room: usize,
     more: bool,
@@ -45,7 +47,7 @@ impl Walk {
         let since = since(node, token)?;
         let limit = limit.unwrap_or(u64::MAX).min(context.limits.sync_page_max).max(1);
         let room = usize::try_from(limit).unwrap_or(usize::MAX);
-        Ok(Self { actor, since, last: since, room, more: true })
+        Ok(Self { actor, since, last: since.walked(), room, more: true })
     }
 
     /// The next members, each with its present state; empty when the walk is over.
@@ -54,14 +56,14 @@ impl Walk {
     /// Of the store only.
     pub async fn next(&mut self, context: &Context, node: &Node) -> Result<Vec<Member>, Error> {
         let mut members = Vec::new();
-        // Deletions count for nothing in the first synchronisation, so a page of the log may give no member.
+        // Deletions that do not concern the client count for nothing, so a page of the log may give no member.
         while self.more && self.room > 0 && members.is_empty() {
             let page = context.store.changes(node.collection.id, self.last, self.room.min(PAGE)).await?;
             self.more = page.more;
             for change in page.rows {
                 self.last = change.revision;
-                let initial = self.since == Revision(0);
-                members.extend(member(context, self.actor, node, &change.name, change.kind, initial).await?);
+                let concerned = change.revision > self.since.revision;
+                members.extend(member(context, self.actor, node, &change.name, change.kind, concerned).await?);
             }
             self.room -= members.len();
         }
@@ -74,31 +76,32 @@ impl Walk {
     /// # Errors
     /// Of the store only.
     pub async fn end(&self, context: &Context, node: &Node) -> Result<(SyncToken, bool), Error> {
-        Ok((token_at(context, node, self.last, self.more).await?, self.more))
+        let shown = node.collection.sync_token();
+        if !self.more && self.last <= shown.revision {
+            return Ok((shown, false));
+        }
+        if self.more && self.last < self.since.revision {
+            let behind = self.since.revision.0 - self.last.0;
+            return Ok((SyncToken { behind, ..self.since }, true));
+        }
+        // The log went on while it was read: the epoch of what was read last stands in the newest row.
+        let now = context.store.collection(node.collection.id).await?.ok_or(Error::NotFound)?;
+        Ok((now.token_at(self.last), self.more))
     }
 }
 
-fn since(node: &Node, token: Option<&str>) -> Result<Revision, Error> {
-    let Some(text) = token.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(Revision(0)) };
+fn since(node: &Node, token: Option<&str>) -> Result<SyncToken, Error> {
+    let now = node.collection.sync_token();
+    let Some(text) = token.map(str::trim).filter(|text| !text.is_empty()) else {
+        return Ok(SyncToken { behind: now.revision.0, ..now });
+    };
     match SyncToken::parse(text) {
-        Some(token) if node.collection.accepts(token) => Ok(token.revision),
+        Some(token) if node.collection.accepts(token) => Ok(token),
         _ => Err(Error::precondition(
             Precondition::ValidSyncToken,
             "this sync-token is not, or no longer, one of this collection; synchronise anew without a token",
         )),
     }
-}
-
-/// The token of revision `last`; at the end of the log that is at least the state that the request began with, so that
-/// a change log without entries gives the token that the collection shows.
-async fn token_at(context: &Context, node: &Node, last: Revision, more: bool) -> Result<SyncToken, Error> {
-    let shown = node.collection.sync_token();
-    if !more && last <= shown.revision {
-        return Ok(shown);
-    }
-    // The log went on while it was read: the epoch of what was read last stands in the newest row.
-    let now = context.store.collection(node.collection.id).await?.ok_or(Error::NotFound)?;
-    Ok(now.token_at(last))
 }
 
 async fn member(
@@ -107,7 +110,7 @@ async fn member(
     node: &Node,
     name: &str,
     kind: ChangeKind,
-    initial: bool,
+    concerned: bool,
 ) -> Result<Option<Member>, Error> {
     let Some(path) = node.path.member(name) else { return Ok(None) };
     let found = match kind {
@@ -122,5 +125,5 @@ async fn member(
         }
         ChangeKind::Deleted => None,
     };
-    Ok(found.or_else(|| (!initial).then_some(Member::Gone(path))))
+    Ok(found.or_else(|| concerned.then_some(Member::Gone(path))))
 }

@@ -40,12 +40,19 @@ impl Answer {
 impl TestApp {
     /// An empty server at 2026-11-22T12:00:00Z.
     pub fn new() -> Self {
-        let options = Options {
-            dir: std::path::PathBuf::new(),
-            engine: Engine::Memory,
-            cache_bytes: 1 << 20,
-            tombstones_max: Limits::default().tombstones_max,
-        };
+        Self::opened(Limits::default().tombstones_max)
+    }
+
+    /// A server with users whose change logs remember only so many deletions.
+    pub async fn with_tombstones(tombstones_max: u64) -> Self {
+        let app = Self::opened(tombstones_max);
+        app.add_user("alice").await;
+        app
+    }
+
+    fn opened(tombstones_max: u64) -> Self {
+        let options =
+            Options { dir: std::path::PathBuf::new(), engine: Engine::Memory, cache_bytes: 1 << 20, tombstones_max };
         let store = Store::open(&options).expect("a store in memory opens");
         let clock = Arc::new(FixedClock::new(Utc(1_795_348_800)));
         let mut context = Context::new(store, Limits::default());
