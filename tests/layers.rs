@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 /// Layer, module, and the modules of ours that it may import (besides itself).
 const TABLE: &[(u8, &str, &[&str])] = &[
     (0, "base", &[]),
-    (1, "ical", &["base"]),
+    (1, "rule", &["base"]),
+    (1, "ical", &["base", "rule"]),
     (1, "xml", &["base"]),
-    (2, "rule", &["base", "ical"]),
     (2, "zone", &["base", "ical", "rule"]),
     (2, "recur", &["base", "ical", "rule", "zone"]),
     (2, "filter", &["base", "ical", "zone", "recur"]),

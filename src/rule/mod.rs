@@ -1,5 +1,5 @@
-//! Layer 2: the RECUR value (RFC 5545 §3.3.10, RFC 7529) and what it yields on the plain calendar: local
-//! seconds in, local seconds out. `zone` uses it for VTIMEZONE, `recur` for everything else.
+//! Layer 1: the RECUR value (RFC 5545 §3.3.10, RFC 7529) and what it yields on the plain calendar: local
+//! seconds in, local seconds out. `ical` uses it to check, `zone` for VTIMEZONE, `recur` for everything else.
 //!
 //! Not here: zones, EXDATE, RDATE, overrides. A *local second* is the number of seconds from
 //! 1970-01-01T00:00:00 on a clock that is never changed.
