@@ -6,8 +6,7 @@ use http::header::{ALLOW, CONTENT_TYPE};
 
 use super::{METHODS, Response, body_of};
 use crate::model::{Path, Precondition, Privilege};
-use crate::service::Error;
-use crate::store::StoreError;
+use crate::service::{Error, StoreError};
 use crate::xml::{Writer, ns};
 
 /// An answer that is an error.
@@ -113,7 +112,6 @@ fn status_of(condition: &Precondition) -> StatusCode {
         P::LockTokenSubmitted(_) | P::NoConflictingLock(_) => StatusCode::LOCKED,
         P::LockTokenMatchesRequestUri | P::SyncTraversalSupported => StatusCode::CONFLICT,
         P::QuotaNotExceeded | P::SufficientDiskSpace => StatusCode::INSUFFICIENT_STORAGE,
-        P::ResourceMustBeNull => StatusCode::METHOD_NOT_ALLOWED,
         _ => StatusCode::FORBIDDEN,
     }
 }

@@ -74,13 +74,23 @@ pub async fn mkcol(context: &Arc<Context>, mut request: Request) -> Result<Respo
     let settings = CalendarSettings { extra_types: extra_types(&wanted), ..CalendarSettings::default() };
     let kind = if calendar { NewKind::Calendar(settings) } else { NewKind::Plain };
     let new = New { kind, instructions, conditions };
-    match collections::create(context, request.actor, &request.path, &new).await? {
+    match collections::create(context, request.actor, &request.path, &new).await.map_err(unmapped)? {
         Outcome::Done => Ok(created()),
         refused @ Outcome::Refused(_) => {
             let mut writer = Writer::document(ns::DAV, "mkcol-response");
             write_outcome(&mut writer, &new.instructions, &refused);
             Ok(uncached(xml_response(StatusCode::FORBIDDEN, body_of(writer.finish()))))
         }
+    }
+}
+
+/// What MKCALENDAR has a condition for is a status with MKCOL (RFC 4918 §9.3.1): 405 if something is there.
+fn unmapped(error: Error) -> Error {
+    match error {
+        Error::Precondition { condition, .. } if *condition == Precondition::ResourceMustBeNull => {
+            Error::MethodNotAllowed("what is there already")
+        }
+        other => other,
     }
 }
 

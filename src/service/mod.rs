@@ -21,6 +21,7 @@ pub mod tree;
 pub mod verify;
 pub mod zones;
 
+pub use crate::store::StoreError;
 pub use error::Error;
 
 use std::sync::Arc;

@@ -126,7 +126,10 @@ async fn one_wrong_property_and_nothing_is_made() {
 async fn calendars_are_made_in_homes_alone_and_under_free_names() {
     let app = TestApp::with_users().await;
     let answer = make(&app, "MKCALENDAR", "/dav/calendars/alice/default/", "").await;
-    assert_eq!(condition(&answer), "resource-must-be-null");
+    assert_eq!((answer.status, condition(&answer).as_str()), (403, "resource-must-be-null"));
+    let calendar = "<D:set><D:prop><D:resourcetype><D:collection/><C:calendar/></D:resourcetype></D:prop></D:set>";
+    let answer = make(&app, "MKCOL", "/dav/calendars/alice/default/", document("D:mkcol", calendar)).await;
+    assert_eq!(answer.status, 405);
     for path in ["/dav/calendars/alice/default/inner", "/dav/files/alice/cal/"] {
         let answer = make(&app, "MKCALENDAR", path, "").await;
         assert_eq!((answer.status, condition(&answer).as_str()), (403, "calendar-collection-location-ok"), "{path}");
