@@ -248,7 +248,7 @@ fn page<T>(
 /// What is there and what is gone are logs of their own, so that a first sync does not read a single deletion;
 /// here they are merged.
 fn changes(kv: &dyn Kv, id: CollectionId, since: Revision, limit: usize) -> Result<Page<Change>, StoreError> {
-    let present = log_page(kv, Table::Log, id, since, limit, |row| rows::decode_entry(row))?;
+    let present = log_page(kv, Table::Log, id, since, limit, rows::decode_entry)?;
     let gone = if since == Revision(0) {
         Page { rows: Vec::new(), more: false }
     } else {

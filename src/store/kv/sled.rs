@@ -1,4 +1,4 @@
-//! sled 0.34.7 with what it needs beside it to be safe: see `docs/decisions/sled.md`.
+//! sled 0.34.7 with what it needs beside it to be safe: see `docs/decisions/0003-the-store.md`.
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
