@@ -163,21 +163,21 @@ impl Series {
             }
             None => (self.zones.to_utc(&id), civil::second_of(id.local()), id),
         };
-        if self.master.as_ref().is_some_and(|master| master.excludes(key, local)) {
-            return Ok(());
-        }
+        let is_excluded = self.master.as_ref().is_some_and(|master| master.excludes(key, local));
         let own = Anchor::of(component, kind, &self.zones).map_err(|error| error.to_string())?;
         let anchor = own.unwrap_or_else(|| {
             let length = self.master.as_ref().map_or(Length::ZERO, |master| master.regime.anchor.length);
             Anchor::at(recurrence_id.clone(), length, &self.zones)
         });
-        self.overrides.push(Exception {
-            key,
-            recurrence_id,
-            start: anchor.start.clone(),
-            interval: Interval::new(anchor.utc, anchor.end()),
-            component: index,
-        });
+        if !is_excluded {
+            self.overrides.push(Exception {
+                key,
+                recurrence_id,
+                start: anchor.start.clone(),
+                interval: Interval::new(anchor.utc, anchor.end()),
+                component: index,
+            });
+        }
         if let (Some(master), true) = (&self.master, this_and_future) {
             let as_keyed = if anchor.zone == master.regime.anchor.zone { local } else { anchor.zone.local_of(key) };
             self.ranges.push(Regime { from: local, shift: anchor.local - as_keyed, anchor, component: index });
@@ -199,14 +199,19 @@ impl Series {
             let anchor = &master.regime.anchor;
             add(anchor.utc, Some(anchor.end()));
             for extra in &master.extras {
-                let length = extra.length.unwrap_or(anchor.length);
-                add(extra.key, Some(length.end(&anchor.zone, extra.local, extra.key)));
+                let interval = self.place_extra(master, extra);
+                add(interval.start, Some(interval.end));
             }
             for rule in &master.rules {
                 add(anchor.utc, self.last_end(master, rule));
             }
         }
         span
+    }
+
+    fn place_extra(&self, master: &Master, extra: &Extra) -> Interval {
+        let regime = self.ranges.iter().rev().find(|range| range.from <= extra.local).unwrap_or(&master.regime);
+        regime.place_extra(&master.regime.anchor.zone, extra)
     }
 
     /// An end that nothing of `rule` passes; `None` if it is endless or too long to count.
@@ -254,6 +259,17 @@ impl Regime {
         let start_local = if anchor.start.is_date() { shifted.div_euclid(DAY) * DAY } else { shifted };
         let start = anchor.zone.utc_of(start_local);
         (start_local, Interval::new(start, anchor.length.end(&anchor.zone, start_local, start)))
+    }
+}
+
+impl Regime {
+    /// As [`Regime::place`], with the length of a PERIOD.
+    pub fn place_extra(&self, master_zone: &Zone, extra: &Extra) -> Interval {
+        let (local, interval) = self.place(master_zone, extra.local, extra.key);
+        match extra.length {
+            Some(length) => Interval::new(interval.start, length.end(&self.anchor.zone, local, interval.start)),
+            None => interval,
+        }
     }
 }
 

@@ -236,6 +236,9 @@ impl Cut<'_> {
         let before = series.ranges.iter().rev().find(|range| zone.utc_of(range.from) < self.key);
         let Some(range) = before else { return Ok(None) };
         let Some((key, local)) = self.first_plain(series, begin)? else { return Ok(None) };
+        if series.ranges.iter().any(|later| zone.utc_of(later.from) >= self.key && later.from <= local) {
+            return Ok(None);
+        }
         let (start, interval) = range.place(zone, local, key);
         let mut component = object.calendar.components[range.component].clone();
         self.move_to(&mut component, start, interval.start, &range.anchor)?;
