@@ -549,6 +549,19 @@ fn a_future_override_takes_its_instances_with_it() {
     }
 }
 
+#[test]
+fn a_long_instance_outlasts_its_replacement() {
+    let series = calendar(
+        "BEGIN:VEVENT\nUID:1\nDTSTAMP:20260101T000000Z\nDTSTART:20260101T000000Z\nDTEND:20260131T000000Z
+        RRULE:FREQ=DAILY\nSUMMARY:Old\nEND:VEVENT
+        BEGIN:VEVENT\nUID:1\nDTSTAMP:20260101T000000Z\nRECURRENCE-ID;RANGE=THISANDFUTURE:20260102T000000Z
+        DTSTART:20260102T000000Z\nDTEND:20260102T010000Z\nSUMMARY:New\nEND:VEVENT",
+    );
+    let old = |window| in_calendar(comp("VEVENT", Some(window), vec![says("SUMMARY", "old")], vec![]));
+    assert!(passes(&old("20260130T230000Z/20260131T010000Z"), &series));
+    assert!(!passes(&old("20260131T000000Z/20260301T000000Z"), &series));
+}
+
 fn alarm(window: &str, parent: &str) -> CompFilter {
     in_calendar(comp(parent, None, vec![], vec![comp("VALARM", Some(window), vec![], vec![])]))
 }

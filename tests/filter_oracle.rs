@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use kalends::base::{Interval, Limits, Utc};
 use kalends::filter::{
-    Collation, CompFilter, CompTest, PropFilter, PropTest, RowFacts, TextMatch, ValueMatch, Verdict, matches, plan,
-    span_of,
+    Collation, CompFilter, CompTest, DataRequest, PropFilter, PropTest, RecurrenceRequest, RowFacts, TextMatch,
+    ValueMatch, Verdict, matches, plan, render, span_of,
 };
 use kalends::ical::CalendarObject;
 use kalends::recur::{Budget, Series};
@@ -217,6 +217,29 @@ fn expected(model: &Model, asked: &Asked) -> bool {
     })
 }
 
+/// RFC 4791 §9.6.5: for each instance in `range`, its start.
+fn expansion(model: &Model, range: (i64, i64)) -> Vec<i64> {
+    let parts = model.parts();
+    let mut all = model.instances();
+    all.retain(|(index, start, end)| overlaps(model.todo, parts[*index], Some((*start, *end)), range));
+    all.into_iter().map(|(_, start, _)| start).collect()
+}
+
+/// RFC 4791 §9.6.6: the overrides that have or replace an instance in `range`.
+fn kept_overrides(model: &Model, range: (i64, i64)) -> usize {
+    let count = model.rule.map_or(1, |(_, count)| count);
+    let original = |n: i64| {
+        let start = model.start_of(n);
+        let instance = (start, start + model.master.length());
+        !model.excluded.contains(&n) && overlaps(model.todo, &model.master, Some(instance), range)
+    };
+    let kept = (1..).zip(&model.overrides).filter(|(index, (n, future, part))| {
+        let current = model.instances().iter().any(|i| i.0 == *index && overlaps(model.todo, part, Some((i.1, i.2)), range));
+        current || if *future { (*n..count).any(original) } else { original(*n) }
+    });
+    kept.count()
+}
+
 fn filter_of(model: &Model, asked: &Asked) -> CompFilter {
     let interval = |(start, end): (i64, i64)| Interval::new(Utc(start), Utc(end));
     let text = |text: &str| TextMatch { text: text.into(), collation: Collation::Octet, negate: false };
@@ -310,6 +333,30 @@ fn asked() -> impl Strategy<Value = Asked> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn expansions_and_limits_agree_with_the_list(model in model(), ranges in prop::collection::vec(range(), 4)) {
+        prop_assume!(!matches!(model.master.dates, Dates::Nothing { .. }));
+        let text = model.text();
+        let object = CalendarObject::parse(text.as_bytes(), &Limits::default()).map_err(|e| TestCaseError::fail(format!("{e}\n{text}")))?;
+        for range in ranges {
+            let window = Interval::new(Utc(range.0), Utc(range.1));
+            let lines = |recurrence, start: &str| {
+                let request = DataRequest { recurrence, ..DataRequest::default() };
+                let mut budget = Budget { steps: 1_000_000, instances: 100_000 };
+                let text = render(&request, &object, &text, &Zone::utc(), &mut budget).expect("within the budget");
+                let mut lines: Vec<String> = text.lines().filter_map(|l| l.strip_prefix(start)).map(str::to_owned).collect();
+                lines.sort();
+                lines
+            };
+            let start = if model.master.dates == Dates::Due { "DUE:" } else { "DTSTART:" };
+            let mut starts: Vec<String> = expansion(&model, range).into_iter().map(|start| Utc(start).to_string()).collect();
+            starts.sort();
+            prop_assert_eq!(lines(RecurrenceRequest::Expand(window), start), starts, "{:?} in\n{}", window, text);
+            let kept = lines(RecurrenceRequest::Limit(window), "RECURRENCE-ID").len();
+            prop_assert_eq!(kept, kept_overrides(&model, range), "{:?} in\n{}", window, text);
+        }
+    }
 
     #[test]
     fn the_evaluator_agrees_with_the_list(model in model(), questions in prop::collection::vec(asked(), 8)) {
