@@ -79,8 +79,8 @@ impl Part {
             Dates::Start => text += &at("DTSTART", self.start),
             Dates::Due => text += &at("DUE", self.start),
             Dates::Nothing { created, completed } => {
-                text += &created.then(|| at("CREATED", self.start)).unwrap_or_default();
-                text += &completed.then(|| at("COMPLETED", self.start + DAY)).unwrap_or_default();
+                text += &if created { at("CREATED", self.start) } else { String::new() };
+                text += &if completed { at("COMPLETED", self.start + DAY) } else { String::new() };
             }
         }
         if let Some((offset, end, count, every)) = self.alarm {
