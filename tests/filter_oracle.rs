@@ -234,7 +234,8 @@ fn kept_overrides(model: &Model, range: (i64, i64)) -> usize {
         !model.excluded.contains(&n) && overlaps(model.todo, &model.master, Some(instance), range)
     };
     let kept = (1..).zip(&model.overrides).filter(|(index, (n, future, part))| {
-        let current = model.instances().iter().any(|i| i.0 == *index && overlaps(model.todo, part, Some((i.1, i.2)), range));
+        let current =
+            model.instances().iter().any(|i| i.0 == *index && overlaps(model.todo, part, Some((i.1, i.2)), range));
         current || if *future { (*n..count).any(original) } else { original(*n) }
     });
     kept.count()

@@ -49,7 +49,7 @@ pub(super) fn alarm_overlaps(
         (Some(Trigger::After(offset, related)), Some(instances)) => {
             let window = repeats.window_of_anchors(offset, range);
             let fires = |o: &Occurrence| repeats.overlap(trigger_of(o, parent, offset, related, zones), range);
-            instances.any(index, window, budget, fires)
+            instances.any_occurrence(index, window, budget, fires)
         }
         _ => Ok(false),
     }

@@ -8,7 +8,7 @@ use super::times;
 use super::{CompFilter, CompTest, ParamFilter, PropFilter, PropTest, ValueMatch};
 use crate::base::Interval;
 use crate::ical::{CalendarObject, Component, Property, available_objects};
-use crate::recur::{Budget, BudgetExceeded, Occurrence, Series};
+use crate::recur::{Budget, BudgetExceeded, Series};
 use crate::zone::{Zone, Zones};
 
 /// Whether `object` passes `filter` (whose outermost name is VCALENDAR). Floating and all-day values are read in
@@ -124,9 +124,7 @@ impl<'a> Evaluation<'a, '_> {
             ("VTODO", None) if times::is_undated(component) => {
                 Ok(times::undated_todo_overlaps(component, range, self.zones))
             }
-            ("VTODO", None) => {
-                self.any_instance(place.index, range, |o| times::todo_overlaps(component, o.interval, range))
-            }
+            ("VTODO", None) => self.any_instance(place.index, range, |i| times::todo_overlaps(component, i, range)),
             ("VFREEBUSY", None) => Ok(times::freebusy_overlaps(component, range, self.zones)),
             ("VAVAILABILITY", None) => Ok(times::availability_overlaps(component, range, self.zones)),
             ("AVAILABLE", Some(parent)) => self.available_overlaps(component, parent, range),
@@ -144,7 +142,7 @@ impl<'a> Evaluation<'a, '_> {
         }
         // With one component, what touches the range is an instance of it.
         let alone = self.object.overrides.is_empty() && self.object.master == Some(index);
-        Ok(alone || self.any_instance(index, range, |o| times::event_overlaps(o.interval, range))?)
+        Ok(alone || self.any_instance(index, range, |i| times::event_overlaps(i, range))?)
     }
 
     fn available_overlaps(
@@ -158,7 +156,7 @@ impl<'a> Evaluation<'a, '_> {
             let Some(index) = object.calendar.components.iter().position(same) else { continue };
             let Ok(series) = Series::new(&object, self.floating) else { continue };
             let instances = Instances { object: &object, series: &series };
-            if instances.any(index, range, self.budget, |o| times::event_overlaps(o.interval, range))? {
+            if instances.any(index, range, self.budget, |i| times::event_overlaps(i, range))? {
                 return Ok(true);
             }
         }
@@ -169,7 +167,7 @@ impl<'a> Evaluation<'a, '_> {
         &mut self,
         index: usize,
         window: Interval,
-        test: impl FnMut(&Occurrence) -> bool,
+        test: impl FnMut(Interval) -> bool,
     ) -> Result<bool, BudgetExceeded> {
         self.instances.map_or(Ok(false), |instances| instances.any(index, window, self.budget, test))
     }
@@ -179,7 +177,7 @@ impl<'a> Evaluation<'a, '_> {
             PropTest::All { value: Some(ValueMatch::TimeRange(range)), params } if place.parent.is_none() => {
                 match effective(place.component, &filter.name) {
                     Some((end, property)) => Ok(params.iter().all(|p| parameter(property, p))
-                        && self.any_instance(place.index, *range, |o| times::point_in(end.of(o.interval), *range))?),
+                        && self.any_instance(place.index, *range, |i| times::point_in(end.of(i), *range))?),
                     None => Ok(plain_property(place.component, filter, self.zones)),
                 }
             }

@@ -1,5 +1,7 @@
 //! Looking for one instance of a component that passes a test, without expanding more than is needed.
 
+use std::ops::ControlFlow;
+
 use crate::base::{Interval, Utc};
 use crate::ical::{CalendarObject, Component, DateOrTime, Override};
 use crate::recur::{Budget, BudgetExceeded, Occurrence, Series};
@@ -26,20 +28,48 @@ impl Instances<'_> {
         index: usize,
         window: Interval,
         budget: &mut Budget,
+        mut test: impl FnMut(Interval) -> bool,
+    ) -> Result<bool, BudgetExceeded> {
+        let mut found = false;
+        for part in self.parts(index, window) {
+            self.series.each(part, budget, |interval, component| {
+                found = component == index && test(interval);
+                if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })?;
+            if found {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// As [`Instances::any`] for a `test` that needs to know local times.
+    pub(super) fn any_occurrence(
+        &self,
+        index: usize,
+        window: Interval,
+        budget: &mut Budget,
         mut test: impl FnMut(&Occurrence) -> bool,
     ) -> Result<bool, BudgetExceeded> {
-        let Some(search) = self.search_window(index, window) else { return Ok(false) };
-        let mut from = search.start;
-        let mut stretch = FIRST_STRETCH;
-        while from < search.end {
-            let to = from.plus(stretch).min(search.end);
-            let part = Interval::new(from, to);
+        for part in self.parts(index, window) {
             if self.series.occurrences(part, budget)?.iter().any(|o| o.component == index && test(o)) {
                 return Ok(true);
             }
-            (from, stretch) = (to, stretch.saturating_mul(4));
         }
         Ok(false)
+    }
+
+    /// The stretches to search one after the other.
+    fn parts(&self, index: usize, window: Interval) -> impl Iterator<Item = Interval> + use<> {
+        let search = self.search_window(index, window);
+        let mut from = search.map_or(Utc::MAX, |search| search.start);
+        let end = search.map_or(Utc::MIN, |search| search.end);
+        let mut stretch = FIRST_STRETCH;
+        std::iter::from_fn(move || {
+            let part = (from < end).then(|| Interval::new(from, from.plus(stretch).min(end)))?;
+            (from, stretch) = (part.end, stretch.saturating_mul(4));
+            Some(part)
+        })
     }
 
     /// The part of `window`, widened by a second on both sides, in which the component can have instances.

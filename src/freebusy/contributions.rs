@@ -1,5 +1,7 @@
 //! What one object is busy with (RFC 4791 §7.10).
 
+use std::ops::ControlFlow;
+
 use super::availability::unavailable;
 use super::periods::clip;
 use super::{BusyPeriod, BusyType};
@@ -51,12 +53,14 @@ pub fn contributions_of_series(
     if kinds.iter().all(Option::is_none) {
         return Ok(Vec::new());
     }
-    let occurrences = series.occurrences(window, budget)?;
-    let busy = occurrences.iter().filter_map(|occurrence| {
-        let kind = (*kinds.get(occurrence.component)?)?;
-        Some(BusyPeriod { interval: occurrence.interval, kind })
-    });
-    Ok(clip(busy, window))
+    let mut periods = Vec::new();
+    series.each(window, budget, |occurrence, component| {
+        let kind = kinds.get(component).copied().flatten();
+        let interval = occurrence.intersection(window);
+        periods.extend(interval.zip(kind).map(|(interval, kind)| BusyPeriod { interval, kind }));
+        ControlFlow::Continue(())
+    })?;
+    Ok(periods)
 }
 
 /// For each component of the object how busy it makes.

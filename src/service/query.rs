@@ -108,12 +108,8 @@ pub fn over_budget() -> Error {
 
 fn may_match(plan: &filter::Plan, object: &Object) -> bool {
     let Some(row) = object.row() else { return false };
-    let kind = plan.kinds.as_ref().is_none_or(|kinds| kinds.contains(&row.kind));
-    let uid = || match &plan.uid_contains {
-        Some(part) => row.uid.to_lowercase().contains(&part.to_lowercase()),
-        None => true,
-    };
-    kind && uid()
+    let facts = filter::RowFacts { kind: row.kind, uid: &row.uid, span: row.span, recurring: row.recurring };
+    plan.verdict(facts) != filter::Verdict::No
 }
 
 /// The calendars that a report on the collection `node` is about: itself, or the calendars in a home for a Depth

@@ -4,7 +4,7 @@ use crate::base::{Interval, Utc};
 use crate::dav::Failure;
 use crate::filter::{
     Collation, CompFilter, CompRequest, CompTest, DataRequest, NoValue, ParamFilter, PropFilter, PropTest,
-    RecurrenceRequest, TextMatch, ValueMatch,
+    RecurrenceRequest, TextMatch, ValueMatch, check,
 };
 use crate::model::Precondition;
 use crate::service::Error;
@@ -21,9 +21,7 @@ pub fn filter(element: &Element) -> Result<CompFilter, Failure> {
         return Err(invalid("a filter holds exactly one comp-filter, for VCALENDAR"));
     };
     let filter = comp_filter(outermost, 0)?;
-    if filter.name != "VCALENDAR" {
-        return Err(invalid("the outermost comp-filter is for VCALENDAR"));
-    }
+    check(&filter).map_err(|error| invalid(&error.to_string()))?;
     Ok(filter)
 }
 

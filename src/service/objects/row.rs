@@ -1,6 +1,7 @@
 //! The index row of a calendar object (invariants S4 and S5): derived from its text alone, so that it can be made again.
 
 use crate::base::{Interval, Limits, Utc};
+use crate::filter::span_of;
 use crate::ical::{self, CalendarObject, Component, Property, rule_parts};
 use crate::model::{Index, IndexRow, Precondition};
 use crate::recur::{Budget, Series, Span};
@@ -28,7 +29,7 @@ pub fn index_of(object: &CalendarObject, limits: &Limits) -> Result<IndexRow, Er
     check_years(object)?;
     let series =
         Series::new(object, &Zone::utc()).map_err(|why| Error::precondition(Precondition::ValidCalendarData, why))?;
-    let span = series.span();
+    let span = span_of(object, &series);
     check_instances(object, &series, span, limits)?;
     let slack = slack_of(object);
     Ok(IndexRow {
