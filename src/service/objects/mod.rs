@@ -157,10 +157,10 @@ async fn target(context: &Context, actor: Actor, path: &Path) -> Result<(Node, S
             };
         }
         _ => {
-            tree::resolve(context, actor, path).await.map(drop).or_else(|error| match error {
-                Error::NotFound if matches!(path, Path::File(..)) => Ok(()),
-                error => Err(error),
-            })?;
+            match tree::resolve(context, actor, path).await {
+                Err(Error::NotFound) => drop(tree::parent(context, actor, path).await?),
+                other => drop(other?),
+            }
             return Err(Error::MethodNotAllowed("a collection, or a path that ends with a slash"));
         }
     }
