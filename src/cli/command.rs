@@ -113,6 +113,11 @@ pub enum Command {
     },
     /// `compact`
     Compact,
+    /// `migrate`
+    Migrate {
+        /// The engine's name.
+        to: String,
+    },
 }
 
 /// How a listing looks.

@@ -26,7 +26,7 @@ use clap::Parser;
 use tokio::sync::mpsc;
 
 use crate::service::Context;
-use crate::store::{Options, Store, StoreError};
+use crate::store::{Engine, Options, Store, StoreError};
 use args::{AppPassword, Arguments, Calendar, ConfigVerb, Place, Serve, User, Verb};
 use command::{Command, ImportFile, Listing};
 use config::{Config, Raw};
@@ -71,10 +71,6 @@ fn execute(arguments: Arguments) -> Result<Exit, Ended> {
             let config = configuration(&place, Some(&serve))?;
             runtime.block_on(serve::serve(&place.data, config)).map_err(failed)?;
             Ok(Exit::Done)
-        }
-        Verb::Migrate { to } => {
-            let config = configuration(&place, None)?;
-            migrate(&place, &config, to.into())
         }
         verb => {
             let config = configuration(&place, None)?;
@@ -156,9 +152,8 @@ fn work(verb: Verb) -> Result<(Command, Vec<PathBuf>, Target), Ended> {
         }
         Verb::Verify { rebuild, json } => plain(Command::Verify { rebuild, listing: Listing::by_flag(json) }),
         Verb::Compact => plain(Command::Compact),
-        Verb::Serve(_) | Verb::Migrate { .. } | Verb::Config(_) => {
-            Err(failed("this command does not work on the store"))
-        }
+        Verb::Migrate { to } => plain(Command::Migrate { to: Engine::from(to).name().to_owned() }),
+        Verb::Serve(_) | Verb::Config(_) => Err(failed("this command does not work on the store")),
     }
 }
 
@@ -255,11 +250,6 @@ async fn here(
     };
     let (exit, shown) = tokio::join!(running, showing);
     shown.map(|()| exit)
-}
-
-fn migrate(place: &Place, config: &Config, to: crate::store::Engine) -> Result<Exit, Ended> {
-    let _ = (place, config, to);
-    Err(failed("not yet"))
 }
 
 /// For tests: the file `path` of the repository is `text`. With `KALENDS_BLESS=1` in the environment it is written anew.

@@ -106,6 +106,7 @@ async fn dispatch(
         }
         Command::Verify { rebuild, listing } => return transfers::verify(context, rebuild, listing, output).await,
         Command::Compact => transfers::compact(context, output).await?,
+        Command::Migrate { to } => transfers::migrate(context, &to, output).await?,
     }
     Ok(Exit::Done)
 }

@@ -14,6 +14,7 @@ use crate::model::{Path, UserName};
 use crate::service::Context;
 use crate::service::transfer::{self, Imported};
 use crate::service::verify::{self, Repair};
+use crate::store::{Engine, Rewritten};
 
 /// How far work is: the end that reports, and the end that is shown.
 type Progress = (watch::Sender<(u64, u64)>, watch::Receiver<(u64, u64)>);
@@ -129,7 +130,16 @@ pub(super) async fn verify(
 }
 
 pub(super) async fn compact(context: &Context, output: &Output) -> Result<(), Failure> {
-    let _ = context;
-    output.note("not yet").await;
+    let done = context.store.compact().await?;
+    output.note(format!("{} bytes before, {} bytes now", done.bytes_before, done.bytes_after)).await;
+    Ok(())
+}
+
+pub(super) async fn migrate(context: &Context, to: &str, output: &Output) -> Result<(), Failure> {
+    let engine = Engine::named(to).ok_or_else(|| Failure(Exit::Usage, format!("`{to}` is no engine")))?;
+    let done = context.store.migrate(engine).await?;
+    let Rewritten { rows, bytes_before, bytes_after } = done;
+    output.note(format!("{rows} rows moved, {bytes_before} bytes before, {bytes_after} bytes now")).await;
+    output.note(format!("set [store] engine = \"{to}\" (or KALENDS_STORE_ENGINE={to}) for the next start")).await;
     Ok(())
 }

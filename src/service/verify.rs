@@ -1,11 +1,13 @@
 //! Looking at everything that is stored: bytes against their checksums, objects against today's checks, index rows
 //! against what would be computed now (invariants S5, B2).
 
+use std::collections::HashMap;
+
 use super::objects::index_of_bytes;
 use super::{Context, accounts};
-use crate::base::ETag;
+use crate::base::{CollectionId, ETag};
 use crate::model::{Collection, Index, Object, Path, Principal, TrailingSlash};
-use crate::store::{Batch, CommitError, StoreError, Write};
+use crate::store::{Batch, CommitError, Finding, StoreError, Write};
 
 /// Rows of a listing read at a time.
 const PAGE: usize = 1_000;
@@ -50,6 +52,8 @@ pub enum ProblemKind {
     Broken,
     /// The index row is not what would be computed now.
     Index,
+    /// Rows of the store contradict each other.
+    Store,
 }
 
 impl ProblemKind {
@@ -59,6 +63,7 @@ impl ProblemKind {
             Self::Damaged => "damaged",
             Self::Broken => "broken",
             Self::Index => "index",
+            Self::Store => "store",
         }
     }
 }
@@ -77,13 +82,30 @@ pub async fn verify(
     for user in accounts::list(context).await? {
         places.extend(collections(context, &user).await?);
     }
+    let paths: HashMap<CollectionId, Path> =
+        places.iter().map(|(collection, path)| (collection.id, path.clone())).collect();
     let total = places.iter().map(|(collection, _)| collection.objects).sum();
     for (collection, path) in places {
         let mut walk = Walk { context, repair, report: &mut report, collection: &collection, path: &path };
         walk.run(|done| progress(done, total)).await?;
     }
     progress(total, total);
+    for finding in context.store.check().await? {
+        let path = place_of(&finding, &paths);
+        let known = |problem: &Problem| problem.path == path && problem.kind == ProblemKind::Damaged;
+        if !report.problems.iter().any(known) {
+            report.problems.push(Problem { path, kind: ProblemKind::Store, reason: finding.what });
+        }
+    }
     Ok(report)
+}
+
+/// Where a finding of the store lies, as far as it can be said.
+fn place_of(finding: &Finding, paths: &HashMap<CollectionId, Path>) -> String {
+    let Some(id) = finding.collection else { return "store".to_owned() };
+    let Some(path) = paths.get(&id) else { return format!("collection {id}") };
+    let member = finding.name.as_ref().and_then(|name| path.member(name));
+    member.as_ref().unwrap_or(path).href()
 }
 
 /// The collections of a user that hold objects, with their paths: calendars and, at any depth, plain ones.

@@ -142,7 +142,7 @@ fn general() -> Vec<Setting> {
             "The storage engine of a new data directory: \"sled\" or \"fjall\". `kalends migrate` moves an old one.",
             "",
             |config, value| engine(value).map(|engine| config.store.engine = engine),
-            |config| Some(quote(engine_name(config.store.engine))),
+            |config| Some(quote(config.store.engine.name())),
         ),
         row(
             "store",
@@ -193,15 +193,6 @@ fn general() -> Vec<Setting> {
             |config| Some(config.auth.allow_plain.to_string()),
         ),
     ]
-}
-
-/// The name of `engine` in the configuration and on the command line.
-pub fn engine_name(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Sled => "sled",
-        Engine::Fjall => "fjall",
-        Engine::Memory => "memory",
-    }
 }
 
 fn engine(value: &Value) -> Result<Engine, String> {
