@@ -108,8 +108,8 @@ fn changed_and_removed_credentials_stop_working_at_once() {
     let server = server();
     server.user("anna", "first");
     assert_eq!(login(&server, "anna", "first").status, 207);
-    let set = accounts::set_password(&server.context, &name("anna"), &Secret::new("second".to_owned()));
-    tokio_block(&server, set);
+    let second = Secret::new("second".to_owned());
+    tokio_block(&server, accounts::set_password(&server.context, &name("anna"), &second));
     assert_eq!(login(&server, "anna", "first").status, 401);
     assert_eq!(login(&server, "anna", "second").status, 207);
     let app = tokio_block(&server, accounts::add_app_password(&server.context, &name("anna"), "phone"));

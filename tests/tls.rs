@@ -10,9 +10,9 @@ use kalends::base::Limits;
 use kalends::server::{Options, Tls, TlsFiles};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use sockets::TestServer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use sockets::TestServer;
 
 /// Writes a new certificate for `localhost` with its key.
 fn certificate(dir: &Path) -> CertificateDer<'static> {

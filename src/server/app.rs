@@ -14,7 +14,7 @@ use http::{HeaderValue, Method, StatusCode, Version};
 use hyper::body::Incoming;
 
 use super::auth::{self, Login, text};
-use super::body::{TimedOut, bounded, counted};
+use super::body::{Bounds, bounded, counted};
 use super::connection::InFlight;
 use super::{Client, Network, Throttle, Tls, public, record};
 use crate::access::Actor;
@@ -95,14 +95,15 @@ impl App {
     /// Answers with panics and delays turned into answers.
     async fn guarded(&self, parts: Parts, incoming: Incoming, client: Client, seen: &mut Seen) -> Response {
         let limits = &self.context.limits;
-        let timed_out = TimedOut::default();
+        let bounds = Bounds::default();
         let time_max = Duration::from_secs(limits.handler_seconds_max.saturating_add(limits.body_seconds_max));
-        let work = self.routed(parts, incoming, client, seen, timed_out.clone());
+        let work = self.routed(parts, incoming, client, seen, bounds.clone());
         match tokio::time::timeout(time_max, unpanicked(work)).await {
-            Ok(Ok(_)) if timed_out.is_set() => {
+            Ok(Ok(_)) if bounds.too_slow() => {
                 limit_hit("body_seconds_max");
                 text(StatusCode::REQUEST_TIMEOUT, "the request's body took too long\n")
             }
+            Ok(Ok(_)) if bounds.too_long() => too_long(),
             Ok(Ok(response)) => response,
             Ok(Err(_)) => text(StatusCode::INTERNAL_SERVER_ERROR, "the server made a mistake; it is in its log\n"),
             Err(_) => {
@@ -118,7 +119,7 @@ impl App {
         incoming: Incoming,
         client: Client,
         seen: &mut Seen,
-        timed_out: TimedOut,
+        bounds: Bounds,
     ) -> Response {
         if let Err(refusal) = well_formed(&parts) {
             return *refusal;
@@ -139,8 +140,7 @@ impl App {
         seen.kind = record::path_kind(&path);
         let bytes_max = self.body_bytes_max(&parts.method, &path);
         if declared_length(&parts) > bytes_max {
-            limit_hit("body_bytes_max");
-            return text(StatusCode::PAYLOAD_TOO_LARGE, "the request's body is larger than the server takes\n");
+            return too_long();
         }
         let time_max = Duration::from_secs(self.context.limits.body_seconds_max);
         let request = dav::Request {
@@ -148,7 +148,7 @@ impl App {
             query: parts.uri.query().map(str::to_owned),
             origin: self.origin(&parts, &client),
             actor,
-            body: bounded(incoming, bytes_max, time_max, timed_out),
+            body: bounded(incoming, bytes_max, time_max, bounds),
             method: parts.method,
             headers: parts.headers,
         };
@@ -236,6 +236,11 @@ fn declared_length(parts: &Parts) -> u64 {
     parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0)
 }
 
+fn too_long() -> Response {
+    limit_hit("body_bytes_max");
+    text(StatusCode::PAYLOAD_TOO_LARGE, "the request's body is larger than the server takes\n")
+}
+
 fn limit_hit(limit: &'static str) {
     metrics::counter!("kalends_limit_hits_total", "limit" => limit).increment(1);
 }
@@ -249,5 +254,25 @@ fn decorate(response: &mut Response, id: &str, client: Client) {
     }
     if client.https {
         headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_costs_its_own_request_alone() {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let panicking = async {
+            tokio::task::yield_now().await;
+            assert!(path_of_nothing().is_some(), "on purpose");
+        };
+        assert!(runtime.block_on(unpanicked(panicking)).is_err());
+        assert!(matches!(runtime.block_on(unpanicked(async { 7 })), Ok(7)));
+    }
+
+    fn path_of_nothing() -> Option<()> {
+        None
     }
 }

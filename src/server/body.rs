@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::Sleep;
 
@@ -15,48 +15,80 @@ use crate::dav::Body;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Whether the client took too long to send a body. Shared with whoever answers.
+/// Which bound a request's body broke, if any. Shared with whoever answers: the one who read the body only knows that it
+/// ended.
 #[derive(Clone, Default)]
-pub(super) struct TimedOut(Arc<AtomicBool>);
+pub(super) struct Bounds(Arc<BoundsBroken>);
 
-impl TimedOut {
-    /// Whether it has.
-    pub(super) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+#[derive(Default)]
+struct BoundsBroken {
+    time: AtomicBool,
+    size: AtomicBool,
+}
+
+impl Bounds {
+    /// Whether the client took too long to send it.
+    pub(super) fn too_slow(&self) -> bool {
+        self.0.time.load(Ordering::Relaxed)
+    }
+
+    /// Whether it was longer than allowed.
+    pub(super) fn too_long(&self) -> bool {
+        self.0.size.load(Ordering::Relaxed)
     }
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the request's body took too long")]
-struct BodyTimeout;
+enum BodyError {
+    #[error("the request's body took too long")]
+    Slow,
+    #[error("the request's body is too long")]
+    Long,
+}
 
 /// A request's body: at most `bytes_max` long, and sent within `time_max` of its first read.
-pub(super) fn bounded(incoming: Incoming, bytes_max: u64, time_max: Duration, timed_out: TimedOut) -> Body {
-    let timed = Timed { incoming, time_max, deadline: None, timed_out };
-    Limited::new(timed, usize::try_from(bytes_max).unwrap_or(usize::MAX)).boxed_unsync()
+pub(super) fn bounded(incoming: Incoming, bytes_max: u64, time_max: Duration, bounds: Bounds) -> Body {
+    Bounded { incoming, bytes_left: bytes_max, time_max, deadline: None, bounds }.boxed_unsync()
 }
 
-struct Timed {
+struct Bounded {
     incoming: Incoming,
+    bytes_left: u64,
     time_max: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
-    timed_out: TimedOut,
+    bounds: Bounds,
 }
 
-impl HttpBody for Timed {
+impl Bounded {
+    fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BoxError> {
+        let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+        match self.bytes_left.checked_sub(bytes) {
+            Some(left) => {
+                self.bytes_left = left;
+                Ok(frame)
+            }
+            None => {
+                self.bounds.0.size.store(true, Ordering::Relaxed);
+                Err(BodyError::Long.into())
+            }
+        }
+    }
+}
+
+impl HttpBody for Bounded {
     type Data = Bytes;
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         if let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) {
-            return Poll::Ready(frame.map(|result| result.map_err(Into::into)));
+            return Poll::Ready(frame.map(|result| this.count(result?)));
         }
         let time_max = this.time_max;
         let deadline = this.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(time_max)));
         if deadline.as_mut().poll(cx).is_ready() {
-            this.timed_out.0.store(true, Ordering::Relaxed);
-            return Poll::Ready(Some(Err(Box::new(BodyTimeout))));
+            this.bounds.0.time.store(true, Ordering::Relaxed);
+            return Poll::Ready(Some(Err(BodyError::Slow.into())));
         }
         Poll::Pending
     }
