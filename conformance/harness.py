@@ -149,17 +149,13 @@ def fresh_server():
     log = open(data / "server.log", "wb")
     environment = {key: value for key, value in os.environ.items() if not key.startswith("KALENDS_")}
     try:
-        for name, password in USERS.items():
-            add = [program, "user", "add", name, "--email", f"{name}@example.com", "--password-stdin"]
-            subprocess.run(
-                [*add, "--data", data / "store"], input=password + "\n", text=True, check=True, env=environment,
-                stdout=subprocess.DEVNULL, timeout=60,
-            )
         serve = [program, "serve", "--listen", f"127.0.0.1:{port}", "--data", data / "store"]
         process = subprocess.Popen(serve, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
         try:
             server = Server("127.0.0.1", port, USERS)
             wait_until_up(server, process, data / "server.log")
+            for name, password in USERS.items():
+                add_user(program, data / "store", name, password, environment)
             yield server
             if process.poll() is not None:
                 raise RuntimeError(f"the server ended by itself with code {process.returncode}:\n{tail(data / 'server.log')}")
@@ -168,6 +164,16 @@ def fresh_server():
     finally:
         log.close()
         shutil.rmtree(data, ignore_errors=True)
+
+
+def add_user(program, data, name, password, environment):
+    """A user, made by the command while the server runs."""
+    done = subprocess.run(
+        [program, "user", "add", name, "--email", f"{name}@example.com", "--password-stdin", "--data", data],
+        input=password + "\n", capture_output=True, text=True, env=environment, timeout=60,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"`kalends user add {name}` ended with {done.returncode}:\n{done.stdout}{done.stderr}")
 
 
 def wait_until_up(server, process, log):

@@ -262,10 +262,13 @@ def stranger(s):
     assert not any("/alice/" in path for path in principals)
 
 
-@step("principal search finds another user by name")
+@step("principal search finds oneself by name, and does not give away others")
 def principal_search(s):
-    found = s.client.search_principals(name="bob")
-    assert any("/bob/" in str(p.url) for p in found), [str(p.url) for p in found]
+    def paths(**query):
+        return [p.url.path for p in s.client.search_principals(**query)]
+
+    assert paths(name="alice") == [s.principal.url.path], paths(name="alice")
+    assert paths(name="bob") == [] and not any("/bob/" in path for path in paths())
 
 
 @step("a calendar for todos only refuses events")

@@ -5,7 +5,7 @@ from harness import CAL, DAV, ROOT, Suite
 CORPUS = ROOT / "tests" / "data" / "ics"
 REFUSALS = {
     CAL + "valid-calendar-data", CAL + "valid-calendar-object-resource", CAL + "supported-calendar-component",
-    CAL + "supported-calendar-data", CAL + "max-resource-size", CAL + "no-uid-conflict",
+    CAL + "supported-calendar-data", CAL + "max-resource-size", CAL + "no-uid-conflict", CAL + "supported-rscale",
 }
 
 

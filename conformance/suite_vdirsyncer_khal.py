@@ -128,7 +128,8 @@ def scenario(path, desk, lap):
         for machine in (desk, lap):
             machine.vdirsyncer("discover", answer="y\n" * 8)
             machine.sync()
-            assert machine.vdir.is_dir()
+            machine.vdirsyncer("metasync")
+            assert (machine.vdir / "displayname").read_text()
 
     @suite.check("discovery of a collection that only one machine has creates it on the server")
     def creation(server):

@@ -32,10 +32,12 @@ pub fn allowed(path: &Path) -> &'static [&'static str] {
         }
         Path::Principal(_) => &["OPTIONS", "GET", "HEAD", "PROPFIND", "PROPPATCH", "REPORT"],
         Path::Home(_) => &["OPTIONS", "GET", "HEAD", "PROPFIND", "PROPPATCH", "LOCK", "UNLOCK", "REPORT", "ACL"],
+        // PUT is for its members; Evolution takes a calendar without it as one that cannot be written.
         Path::Calendar(..) => &[
             "OPTIONS",
             "GET",
             "HEAD",
+            "PUT",
             "POST",
             "DELETE",
             "COPY",

@@ -147,3 +147,13 @@ async fn unknown_reports_are_refused_by_name() {
     assert!(answer.text().contains("<D:supported-report/>"));
     assert_eq!(app.send(Some("alice"), "REPORT", CALENDAR, &[], "").await.status, 400);
 }
+
+/// python-caldav lists without a DAV:property-search, and writes the names beside an empty DAV:prop.
+#[tokio::test]
+async fn the_search_of_python_caldav_names_oneself() {
+    let app = TestApp::with_users().await;
+    let inside = "<D:prop/><C:calendar-home-set/><D:displayname/>";
+    let answer = report(&app, "/dav/principals/", "D:principal-property-search", inside).await;
+    assert_eq!(Multistatus::of(&answer).hrefs(), [ALICE]);
+    assert!(answer.text().contains("<C:calendar-home-set><D:href>/dav/calendars/alice/</D:href>"), "{}", answer.text());
+}

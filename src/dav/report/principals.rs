@@ -11,9 +11,9 @@ use crate::dav::props::{Asked, Property, Sight, Style, Target, respond};
 use crate::dav::{Failure, Request, Response, body_of};
 use crate::model::{AcePrincipal, Path, Precondition, Principal, Privilege};
 use crate::service::directory::{Field, Found, Match, Test};
-use crate::service::tree::{Node, Resource};
-use crate::service::{Context, Error, collections, directory, tree};
-use crate::xml::{Element, Writer, ns};
+use crate::service::tree::{self, Resource};
+use crate::service::{Context, Error, collections, directory};
+use crate::xml::{Element, Node, Writer, ns};
 
 /// How many objects are read at a time.
 const PAGE: usize = 500;
@@ -44,7 +44,8 @@ impl Question {
     }
 }
 
-/// DAV:principal-property-search (§9.4), with the attributes `test` and `match-type` that clients send.
+/// DAV:principal-property-search (§9.4), with the attributes `test` and `match-type` that clients send. Without a
+/// DAV:property-search it names everybody whom the asker may know of.
 ///
 /// # Errors
 /// 400 for another Depth than 0; DAV:number-of-matches-within-limits.
@@ -57,16 +58,38 @@ pub async fn property_search(context: &Arc<Context>, request: Request, root: &El
         _ => tests.into_iter().map(|test| vec![test]).collect(),
     };
     let everywhere = root.child(ns::DAV, "apply-to-principal-collection-set").is_some();
-    let found = if everywhere || holds_principals(&asking.path) {
-        directory::search(context, asking.actor, &groups).await?
-    } else {
-        Found { principals: Vec::new(), more: false }
+    let found = match everywhere || holds_principals(&asking.path) {
+        true if groups.is_empty() => {
+            Found { principals: directory::visible(context, asking.actor).await?, more: false }
+        }
+        true => directory::search(context, asking.actor, &groups).await?,
+        false => Found { principals: Vec::new(), more: false },
     };
     if found.more {
         let message = "too many principals match; search for more of the name or address";
         return Err(Error::precondition(Precondition::NumberOfMatchesWithinLimits, message).into());
     }
-    principals_response(context, &asking, root, &found.principals).await
+    principals_response(context, &asking, &with_names_in_prop(root), &found.principals).await
+}
+
+/// The report with the names that stand beside an empty DAV:prop put into it: python-caldav writes them so, and they mean
+/// nothing else there.
+fn with_names_in_prop(root: &Element) -> Element {
+    let mut root = root.clone();
+    if root.child(ns::DAV, "prop").is_none_or(|prop| prop.children().next().is_some()) {
+        return root;
+    }
+    let own = ["prop", "property-search", "apply-to-principal-collection-set"];
+    let beside = |e: &&Element| !(e.name.ns == ns::DAV && own.contains(&e.name.local.as_str()));
+    let names: Vec<Node> = root.children().filter(beside).cloned().map(Node::Element).collect();
+    for node in &mut root.nodes {
+        if let Node::Element(prop) = node
+            && prop.is(ns::DAV, "prop")
+        {
+            prop.nodes.clone_from(&names);
+        }
+    }
+    root
 }
 
 /// Whether principals lie at the path or below.
@@ -241,7 +264,7 @@ impl Matching {
 
     /// Whether the property names the current user on everything in the collection: an owner owns all that is in a
     /// room.
-    fn names_viewer(&self, property: &Property, node: &Node) -> bool {
+    fn names_viewer(&self, property: &Property, node: &tree::Node) -> bool {
         match property.name() {
             (ns::DAV, "owner") => self.sight.actor.principal() == Some(node.collection.owner),
             (ns::DAV, "current-user-principal") => self.sight.viewer.is_some(),
@@ -250,7 +273,7 @@ impl Matching {
     }
 
     /// Everything in the collection, at any depth.
-    async fn members(mut self, mut out: Multistatus, node: Node) -> Result<Multistatus, Failure> {
+    async fn members(mut self, mut out: Multistatus, node: tree::Node) -> Result<Multistatus, Failure> {
         let mut open = vec![node];
         while let Some(node) = open.pop() {
             let children = tree::children(&self.sight.context, self.sight.actor, &node).await?;
@@ -266,7 +289,7 @@ impl Matching {
         Ok(out)
     }
 
-    async fn objects(&mut self, out: &mut Multistatus, node: &Node) -> Result<(), Failure> {
+    async fn objects(&mut self, out: &mut Multistatus, node: &tree::Node) -> Result<(), Failure> {
         self.sight.prepare(Target::Collection(node)).await?;
         let mut after: Option<String> = None;
         loop {
