@@ -138,7 +138,8 @@ impl CalendarIndex {
         let now = context.store.collection(self.collection).await?.ok_or(Error::NotFound)?;
         let floating =
             now.calendar().map_or_else(Floating::utc, |settings| Floating::of_calendar(settings, &context.limits));
-        if !self.loaded || floating.key != self.floating.key {
+        // Behind the floor the log has forgotten deletions, and rows would stay here for ever.
+        if !self.loaded || floating.key != self.floating.key || self.revision < now.log_floor {
             *self = Self::empty(&now, context);
             self.read_all(context).await?;
         } else {

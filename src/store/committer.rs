@@ -14,7 +14,7 @@ use super::dir::Engine;
 use super::group::Group;
 use super::keys::{self, MEMBER_TABLES, Table};
 use super::kv::{Changes, Kv, io_error};
-use super::rewrite::{self, Rewrite, Rewritten};
+use super::rewrite::{self, Bloat, Rewrite, Rewritten};
 use super::shared::Shared;
 use super::{Batch, Commit, CommitError, StoreError, Write, rows, writes};
 use crate::base::CollectionId;
@@ -50,9 +50,13 @@ pub(super) struct Committer {
 impl Committer {
     pub(super) fn start(shared: Arc<Shared>) -> Result<Self, StoreError> {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
+        let timer = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(|error| io_error("starting the timer of the thread that writes", &error))?;
         let thread = std::thread::Builder::new()
             .name("kalends-commit".to_owned())
-            .spawn(move || Worker::new(&shared, waiting).run())
+            .spawn(move || Worker::new(&shared, waiting, timer).run())
             .map_err(|error| io_error("starting the thread that writes", &error))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
@@ -116,11 +120,13 @@ struct Worker<'a> {
     rewrite: Option<Rewrite>,
     /// When it is time to look at the size of the files again.
     gauge: rewrite::Gauge,
+    /// Measures how long nobody comes.
+    timer: tokio::runtime::Runtime,
 }
 
 impl<'a> Worker<'a> {
-    fn new(shared: &'a Shared, waiting: mpsc::Receiver<Job>) -> Self {
-        Self { shared, waiting, garbage: true, rewrite: None, gauge: rewrite::Gauge::default() }
+    fn new(shared: &'a Shared, waiting: mpsc::Receiver<Job>, timer: tokio::runtime::Runtime) -> Self {
+        Self { shared, waiting, garbage: true, rewrite: None, gauge: rewrite::Gauge::default(), timer }
     }
 
     fn run(mut self) {
@@ -139,14 +145,34 @@ impl<'a> Worker<'a> {
 
     /// The next job; none if nobody waits and there is something else to do. The error is the end.
     fn next_job(&mut self) -> Result<Option<Job>, TryRecvError> {
-        if !self.garbage && self.rewrite.is_none() && !self.gauge.due() {
-            return self.waiting.blocking_recv().map(Some).ok_or(TryRecvError::Disconnected);
+        let idle = !self.garbage && self.rewrite.is_none() && !self.gauge.due();
+        match self.gauge.finding() {
+            Bloat::Fine if idle => self.waiting.blocking_recv().map(Some).ok_or(TryRecvError::Disconnected),
+            Bloat::Some if idle => self.next_job_or_idle(),
+            _ => match self.waiting.try_recv() {
+                Ok(job) => Ok(Some(job)),
+                Err(TryRecvError::Empty) => Ok(None),
+                Err(TryRecvError::Disconnected) => Err(TryRecvError::Disconnected),
+            },
         }
-        match self.waiting.try_recv() {
-            Ok(job) => Ok(Some(job)),
-            Err(TryRecvError::Empty) => Ok(None),
-            Err(TryRecvError::Disconnected) => Err(TryRecvError::Disconnected),
+    }
+
+    /// The next job; or, if nobody comes for a while, none and a rewriting begun.
+    fn next_job_or_idle(&mut self) -> Result<Option<Job>, TryRecvError> {
+        let waiting = &mut self.waiting;
+        match self.timer.block_on(async { tokio::time::timeout(rewrite::IDLE, waiting.recv()).await }) {
+            Ok(job) => job.map(Some).ok_or(TryRecvError::Disconnected),
+            Err(_) => {
+                self.begin_rewrite();
+                Ok(None)
+            }
         }
+    }
+
+    fn begin_rewrite(&mut self) {
+        self.gauge.reset();
+        let same = self.shared.engine().kind();
+        self.rewrite = Rewrite::begin(self.shared, same, None);
     }
 
     /// Does a job that is no batch.
@@ -217,9 +243,11 @@ impl<'a> Worker<'a> {
         if self.garbage {
             self.garbage = self.purge();
         }
-        if self.rewrite.is_none() && self.gauge.due() && self.gauge.wants_rewrite(self.shared) {
-            let same = self.shared.engine().kind();
-            self.rewrite = Rewrite::begin(self.shared, same, None);
+        if self.rewrite.is_none() && self.gauge.due() {
+            self.gauge.look(self.shared);
+        }
+        if self.rewrite.is_none() && self.gauge.finding() == Bloat::Much {
+            self.begin_rewrite();
         }
         self.rewrite = self.rewrite.take().and_then(|rewrite| rewrite.step(self.shared));
     }

@@ -151,7 +151,8 @@ impl Store {
     }
 
     /// The change log of a collection behind `since`, oldest first: each member once, with its last change (Y2).
-    /// Costs what changed, not what is there (Y3). From revision 0 it lists every member.
+    /// Costs what changed, not what is there (Y3). From revision 0 it lists every member, and the deletions still known:
+    /// whoever saw the collection when it was new may have seen what was deleted since.
     pub async fn changes(
         &self,
         collection: CollectionId,
@@ -245,17 +246,13 @@ fn page<T>(
     Ok(page)
 }
 
-/// What is there and what is gone are logs of their own, so that a first sync does not read a single deletion;
-/// here they are merged.
+/// What is there and what is gone are logs of their own (so that the oldest deletion is found at once); here they
+/// are merged.
 fn changes(kv: &dyn Kv, id: CollectionId, since: Revision, limit: usize) -> Result<Page<Change>, StoreError> {
     let present = log_page(kv, Table::Log, id, since, limit, rows::decode_entry)?;
-    let gone = if since == Revision(0) {
-        Page { rows: Vec::new(), more: false }
-    } else {
-        log_page(kv, Table::Tombstones, id, since, limit, |row| {
-            Ok((ChangeKind::Deleted, rows::decode(row, "deletions")?))
-        })?
-    };
+    let gone = log_page(kv, Table::Tombstones, id, since, limit, |row| {
+        Ok((ChangeKind::Deleted, rows::decode(row, "deletions")?))
+    })?;
     let mut rows = present.rows;
     rows.extend(gone.rows);
     rows.sort_unstable_by_key(|change| change.revision);

@@ -6,6 +6,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -21,10 +22,12 @@ use super::{Store, StoreError};
 const STEP_BYTES: usize = 512 * 1024;
 /// After how many written bytes the files' size is looked at again.
 const GAUGE_BYTES: u64 = 16 * 1024 * 1024;
-/// Files smaller than this are never rewritten without being asked.
-const SMALL_BYTES: u64 = 16 * 1024 * 1024;
-/// How many times the rows' own size files may have before they are rewritten.
-const BLOAT_MAX: u64 = 2;
+/// Files of this size, and so many times the rows' own, are rewritten when nobody has written for a while …
+const IDLE_BLOAT: (u64, u64) = (16 * 1024 * 1024, 2);
+/// … and of this size at once.
+const BLOAT: (u64, u64) = (128 * 1024 * 1024, 6);
+/// How long nobody writes before it counts as a while.
+pub(super) const IDLE: Duration = Duration::from_secs(3);
 /// What an object takes beside its bytes: its row, its UID and its log entry, with their keys.
 const OBJECT_ROWS_BYTES: u64 = 400;
 
@@ -219,12 +222,24 @@ fn report(error: &StoreError) {
 #[derive(Debug)]
 pub(super) struct Gauge {
     written: u64,
+    finding: Bloat,
+}
+
+/// What there is to rewrite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bloat {
+    /// Nothing worth it.
+    Fine,
+    /// Something, when there is time.
+    Some,
+    /// Too much to wait.
+    Much,
 }
 
 impl Default for Gauge {
     /// Due at once: at the start.
     fn default() -> Self {
-        Self { written: GAUGE_BYTES }
+        Self { written: GAUGE_BYTES, finding: Bloat::Fine }
     }
 }
 
@@ -240,21 +255,38 @@ impl Gauge {
         self.written >= GAUGE_BYTES
     }
 
-    /// Looks, and says whether the files should be rewritten.
-    pub(super) fn wants_rewrite(&mut self, shared: &Shared) -> bool {
-        self.written = 0;
-        let engine = shared.engine();
-        if engine.kind() != Engine::Sled || shared.takes_writes().is_err() {
-            return false;
-        }
-        match (engine.disk_bytes(), live_bytes(&*engine)) {
-            (Ok(disk), Ok(live)) => disk > SMALL_BYTES.saturating_add(live.saturating_mul(BLOAT_MAX)),
-            (Err(error), _) | (_, Err(error)) => {
-                report(&error);
-                false
-            }
-        }
+    /// What was found when it was last looked.
+    pub(super) fn finding(&self) -> Bloat {
+        self.finding
     }
+
+    /// Forgets what was found: it is being seen to.
+    pub(super) fn reset(&mut self) {
+        self.finding = Bloat::Fine;
+    }
+
+    /// Looks at the files.
+    pub(super) fn look(&mut self, shared: &Shared) {
+        self.written = 0;
+        self.finding = bloat(shared).unwrap_or_else(|error| {
+            report(&error);
+            Bloat::Fine
+        });
+    }
+}
+
+fn bloat(shared: &Shared) -> Result<Bloat, StoreError> {
+    let engine = shared.engine();
+    if engine.kind() != Engine::Sled || shared.takes_writes().is_err() {
+        return Ok(Bloat::Fine);
+    }
+    let (disk, live) = (engine.disk_bytes()?, live_bytes(&*engine)?);
+    let exceeds = |(floor, times): (u64, u64)| disk > live.saturating_mul(times).saturating_add(floor);
+    Ok(match (exceeds(BLOAT), exceeds(IDLE_BLOAT)) {
+        (true, _) => Bloat::Much,
+        (false, true) => Bloat::Some,
+        (false, false) => Bloat::Fine,
+    })
 }
 
 /// About how many bytes the rows have.
