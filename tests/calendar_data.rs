@@ -51,6 +51,7 @@ fn instances(text: &str) -> Vec<String> {
     parts.collect()
 }
 
+// clause 4791/9.6.5-a
 #[test]
 fn zoned_instances_come_in_utc() {
     let stored = one(
@@ -160,6 +161,7 @@ fn overrides_are_expanded_where_they_are_now() {
     assert_eq!(expanded(&stored, "20270101T000000Z/20270102T000000Z"), [""; 0]);
 }
 
+// clause 4791/9.6.6-a
 #[test]
 fn limit_recurrence_set_keeps_what_matters_in_the_window() {
     let stored = calendar(SERIES);
@@ -178,6 +180,7 @@ fn limit_recurrence_set_keeps_what_matters_in_the_window() {
     }
 }
 
+// clause 4791/9.6.7-a
 #[test]
 fn limit_freebusy_set_keeps_values_and_not_only_properties() {
     let stored = one(
@@ -197,6 +200,7 @@ fn comp(name: &str, props: Option<&[(&str, NoValue)]>, comps: Option<Vec<CompReq
     CompRequest { name: name.into(), props: props.map(own), comps }
 }
 
+// clause 4791/9.6-a
 #[test]
 fn parts_are_those_asked_for_as_they_were_written() {
     let stored = one(

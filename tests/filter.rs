@@ -128,6 +128,8 @@ mod rfc4791 {
         &text[text.find(&format!("BEGIN:{name}")).expect(name)..]
     }
 
+    // clause 4791/7.8-a
+    // clause 4791/9.6-a
     #[test]
     fn s7_8_1_partial_retrieval_of_events_by_time_range() {
         let window = Some("20060104T000000Z/20060105T000000Z");
@@ -247,6 +249,7 @@ mod rfc4791 {
         assert_eq!(query(filter), ["abcd4", "abcd5"]);
     }
 
+    // clause 4791/7.7-a
     #[test]
     fn s7_8_10_properties_nobody_knows_can_be_asked_for() {
         assert_eq!(query(comp("VEVENT", None, vec![says("X-ABC-GUID", "ABC")], vec![])), [""; 0]);
@@ -277,6 +280,7 @@ fn check_rows(name: &str, rows: &[(&str, &[(&str, bool)])]) {
     }
 }
 
+// clause 4791/9.9-b
 #[test]
 fn table_of_vevent() {
     check_rows(
@@ -326,6 +330,7 @@ fn table_of_vevent() {
     );
 }
 
+// clause 4791/9.9-c
 #[test]
 fn table_of_vtodo() {
     check_rows(
@@ -398,6 +403,7 @@ fn table_of_vtodo() {
     );
 }
 
+// clause 4791/9.9-d
 #[test]
 fn table_of_vjournal() {
     check_rows(
@@ -416,6 +422,7 @@ fn table_of_vjournal() {
     );
 }
 
+// clause 4791/9.9-e
 #[test]
 fn table_of_vfreebusy() {
     check_rows(
@@ -512,6 +519,7 @@ fn a_series_is_where_its_occurrences_are() {
     }
 }
 
+// clause 4791/9.7.1-a
 #[test]
 fn what_one_comp_filter_asks_holds_of_one_component() {
     let series = calendar(SERIES);
@@ -566,6 +574,7 @@ fn alarm(window: &str, parent: &str) -> CompFilter {
     in_calendar(comp(parent, None, vec![], vec![comp("VALARM", Some(window), vec![], vec![])]))
 }
 
+// clause 4791/9.9-f
 /// Trap 19.
 #[test]
 fn alarms_go_off_when_their_triggers_say() {
@@ -639,6 +648,7 @@ fn alarms_of_to_dos() {
     }
 }
 
+// clause 4791/9.9-g
 #[test]
 fn properties_with_time_ranges() {
     let event = one(
@@ -664,6 +674,9 @@ fn properties_with_time_ranges() {
     }
 }
 
+// clause 4791/9.7.2-a
+// clause 4791/9.7.3-a
+// clause 4791/9.7.5-a
 #[test]
 fn text_is_matched_decoded_and_parameters_too() {
     let event = one(

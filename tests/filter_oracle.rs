@@ -8,6 +8,7 @@ use kalends::filter::{
     Collation, CompFilter, CompTest, DataRequest, PropFilter, PropTest, RecurrenceRequest, RowFacts, TextMatch,
     ValueMatch, Verdict, matches, plan, render, span_of,
 };
+use kalends::freebusy::{contributions, merge};
 use kalends::ical::CalendarObject;
 use kalends::recur::{Budget, Series};
 use kalends::zone::Zone;
@@ -98,6 +99,23 @@ impl Part {
 }
 
 impl Model {
+    /// The same with a place in time.
+    fn dated(mut self) -> Self {
+        if matches!(self.master.dates, Dates::Nothing { .. }) {
+            self.master.dates = Dates::Start;
+        }
+        self
+    }
+
+    /// The same as an event.
+    fn into_event(self) -> Self {
+        let mut event = Self { todo: false, ..self.dated() };
+        if event.master.dates == Dates::Due {
+            event.master.dates = Dates::Start;
+        }
+        event
+    }
+
     fn name(&self) -> &'static str {
         if self.todo { "VTODO" } else { "VEVENT" }
     }
@@ -336,8 +354,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn expansions_and_limits_agree_with_the_list(model in model(), ranges in prop::collection::vec(range(), 4)) {
-        prop_assume!(!matches!(model.master.dates, Dates::Nothing { .. }));
+    fn expansions_and_limits_agree_with_the_list(model in model().prop_map(Model::dated), ranges in prop::collection::vec(range(), 4)) {
         let text = model.text();
         let object = CalendarObject::parse(text.as_bytes(), &Limits::default()).map_err(|e| TestCaseError::fail(format!("{e}\n{text}")))?;
         for range in ranges {
@@ -357,6 +374,27 @@ proptest! {
             let kept = lines(RecurrenceRequest::Limit(window), "RECURRENCE-ID").len();
             prop_assert_eq!(kept, kept_overrides(&model, range), "{:?} in\n{}", window, text);
         }
+    }
+
+    #[test]
+    fn busy_time_agrees_with_the_list(model in model().prop_map(Model::into_event), range in range()) {
+        let text = model.text();
+        let object = CalendarObject::parse(text.as_bytes(), &Limits::default()).map_err(|e| TestCaseError::fail(format!("{e}\n{text}")))?;
+        let window = Interval::new(Utc(range.0), Utc(range.1));
+        let mut budget = Budget { steps: 1_000_000, instances: 100_000 };
+        let busy = contributions(&object, window, &Zone::utc(), &mut budget).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        let mut instances = model.instances();
+        instances.retain(|i| i.1.max(range.0) < i.2.min(range.1));
+        instances.sort_by_key(|i| i.1);
+        let mut expected: Vec<(i64, i64)> = Vec::new();
+        for (_, start, end) in instances {
+            match expected.last_mut() {
+                Some(last) if start <= last.1 => last.1 = last.1.max(end.min(range.1)),
+                _ => expected.push((start.max(range.0), end.min(range.1))),
+            }
+        }
+        let found: Vec<(i64, i64)> = merge(busy).iter().map(|p| (p.interval.start.0, p.interval.end.0)).collect();
+        prop_assert_eq!(found, expected, "{:?} in\n{}", window, text);
     }
 
     #[test]

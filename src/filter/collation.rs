@@ -93,6 +93,7 @@ mod tests {
         TextMatch { text: text.into(), collation, negate: false }.matches(value)
     }
 
+    // clause 4791/7.5-a
     #[test]
     fn each_collation_sees_what_its_rfc_says() {
         // (text, value, octet, ascii, unicode)

@@ -73,6 +73,7 @@ mod tests {
         );
     }
 
+    // clause 4791/7.10-c
     #[test]
     fn nothing_busy_is_no_freebusy_property() {
         let text = vfreebusy(Interval::new(day(0), day(1)), &[], day(0));
