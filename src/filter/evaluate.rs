@@ -58,7 +58,7 @@ fn evaluate(
         }
     };
     let instances = series.map(|series| Instances { object, series });
-    Evaluation { object, instances, zones, floating, budget }.calendar(filter)
+    Evaluation { object, instances, zones, floating, budget, touched: None }.calendar(filter)
 }
 
 fn asks_for_time(filter: &CompFilter) -> bool {
@@ -75,6 +75,9 @@ struct Evaluation<'a, 'b> {
     zones: &'a Zones,
     floating: &'a Zone,
     budget: &'b mut Budget,
+    /// The range asked for last, and whether anything of the object touches it: asked once, and not for each of many
+    /// overrides.
+    touched: Option<(Interval, bool)>,
 }
 
 /// A component in its place.
@@ -136,13 +139,22 @@ impl<'a> Evaluation<'a, '_> {
     }
 
     fn event_overlaps(&mut self, index: usize, range: Interval) -> Result<bool, BudgetExceeded> {
-        let Some(instances) = self.instances else { return Ok(false) };
-        if !instances.series.touches(range, self.budget)? {
+        if !self.touches(range)? {
             return Ok(false);
         }
         // With one component, what touches the range is an instance of it.
         let alone = self.object.overrides.is_empty() && self.object.master == Some(index);
         Ok(alone || self.any_instance(index, range, |i| times::event_overlaps(i, range))?)
+    }
+
+    fn touches(&mut self, range: Interval) -> Result<bool, BudgetExceeded> {
+        let Some(instances) = self.instances else { return Ok(false) };
+        if let Some((_, touched)) = self.touched.filter(|(asked, _)| *asked == range) {
+            return Ok(touched);
+        }
+        let touched = instances.series.touches(range, self.budget)?;
+        self.touched = Some((range, touched));
+        Ok(touched)
     }
 
     fn available_overlaps(
