@@ -1,6 +1,8 @@
 //! Properties of the expander over random rules and objects: it agrees with a slow oracle that walks the calendar
 //! day by day, a window is a slice of the whole, and a split series has the same occurrences as before.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeSet;
 
 use chrono::{Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, Timelike, Weekday};

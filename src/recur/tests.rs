@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used)]
+
 use super::*;
 use crate::base::Limits;
 use crate::ical::CalendarObject;
