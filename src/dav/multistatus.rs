@@ -197,3 +197,72 @@ pub fn xml_response(status: StatusCode, body: Body) -> Response {
     response.headers_mut().insert(CONTENT_TYPE, XML_TYPE);
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// A listing of `responses` that counts how far it has come, and then ends as told.
+    async fn listing(
+        responses: usize,
+        written: Arc<AtomicUsize>,
+        end: Result<(), Failure>,
+    ) -> Result<Response, Failure> {
+        Multistatus::stream(move |mut out| async move {
+            for i in 0..responses {
+                out.status(&format!("/{i}"), StatusCode::OK, None);
+                written.store(i + 1, Ordering::SeqCst);
+                out.flush().await?;
+            }
+            end.map(|()| out)
+        })
+        .await
+    }
+
+    fn failure() -> Failure {
+        Failure::new(StatusCode::CONFLICT, "in the middle")
+    }
+
+    #[tokio::test]
+    async fn a_listing_is_written_no_faster_than_it_is_read() {
+        let written = Arc::new(AtomicUsize::new(0));
+        let response = listing(100_000, written.clone(), Ok(())).await.expect("an answer");
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let ahead = written.load(Ordering::SeqCst);
+        assert!(ahead < 10_000, "{ahead} responses wait in memory");
+        let body = response.into_body().collect().await.expect("the whole body").to_bytes();
+        let text = String::from_utf8(body.to_vec()).expect("text");
+        assert_eq!(text.matches("<D:response>").count(), 100_000);
+        assert!(text.ends_with("</D:multistatus>"));
+    }
+
+    #[tokio::test]
+    async fn a_short_answer_has_a_length_and_its_failure_a_status() {
+        let counter = || Arc::new(AtomicUsize::new(0));
+        let response = listing(3, counter(), Ok(())).await.expect("an answer");
+        assert!(response.body().size_hint().exact().is_some());
+        let failed = listing(3, counter(), Err(failure())).await.map(|_| ());
+        assert_eq!(failed.map_err(|failure| failure.status), Err(StatusCode::CONFLICT));
+    }
+
+    #[tokio::test]
+    async fn a_failure_later_on_breaks_the_answer_off() {
+        let response = listing(10_000, Arc::new(AtomicUsize::new(0)), Err(failure())).await.expect("a beginning");
+        assert!(response.into_body().collect().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_goes_away_ends_the_work() {
+        let written = Arc::new(AtomicUsize::new(0));
+        drop(listing(1_000_000, written.clone(), Ok(())).await.expect("an answer"));
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert!(written.load(Ordering::SeqCst) < 10_000);
+    }
+}
