@@ -207,8 +207,7 @@ async fn administer(
             let files = input::files(files);
             return socket::relay(stream, command, files, &mut console).await.map_err(failed);
         }
-        // A mistyped --data is to be noticed; only making users begins a new directory.
-        if !data.exists() && !matches!(command, Command::UserAdd { .. }) {
+        if !data.exists() {
             return Err(failed(format!("there is no data directory {}; see --data", data.display())));
         }
         match open_store(data, config) {

@@ -15,7 +15,7 @@ pub struct Failure {
     /// The status.
     pub status: StatusCode,
     /// The condition that is broken, if an RFC has a name for it.
-    pub condition: Option<Box<Precondition>>,
+    pub condition: Option<Precondition>,
     /// What to say to a person.
     pub message: String,
     /// What stands in the way below the resource that was asked for: the answer is a multistatus then.
@@ -30,7 +30,7 @@ impl Failure {
 
     /// An error that breaks a condition which an RFC names.
     pub fn of_condition(status: StatusCode, condition: Precondition, message: impl Into<String>) -> Self {
-        Self { condition: Some(Box::new(condition)), ..Self::new(status, message) }
+        Self { condition: Some(condition), ..Self::new(status, message) }
     }
 
     /// 501 for a method that means nothing to us.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode};
 
-use super::headers::{Return, conditions, prefer_return};
+use super::headers::conditions;
 use super::multistatus::Multistatus;
-use super::props::{Moment, changes, kind_at, write_outcome};
+use super::props::{Moment, Style, changes, kind_at, write_outcome};
 use super::{Failure, Request, Response, empty_body};
 use crate::service::properties::{self, Outcome};
 use crate::service::{Context, Error};
@@ -27,8 +27,8 @@ pub async fn proppatch(context: &Arc<Context>, mut request: Request) -> Result<R
         return Err(Error::BadRequest("the DAV:propertyupdate sets and removes nothing".into()).into());
     }
     let outcome = properties::update(context, request.actor, &request.path, &instructions, &conditions).await?;
-    if outcome == Outcome::Done && prefer_return(&request.headers) == Some(Return::Minimal) {
-        // RFC 8144 §2.2. `Brief: t` alone, as one client sends it, does not mean this.
+    if outcome == Outcome::Done && Style::of(&request.headers).minimal {
+        // RFC 8144 §2.2
         let mut response = http::Response::new(empty_body());
         *response.status_mut() = StatusCode::NO_CONTENT;
         response.headers_mut().insert("preference-applied", HeaderValue::from_static("return=minimal"));

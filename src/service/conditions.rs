@@ -6,7 +6,7 @@ use super::tree::{self, Node, Resource};
 use super::{Context, Error};
 use crate::access::Actor;
 use crate::base::{ETag, LockToken, Utc};
-use crate::model::{Collection, Object, Path};
+use crate::model::{Collection, Object, Path, Privilege};
 
 /// What the tags of other representations of an object (jCal) end with.
 pub const VARIANT_SUFFIX: &str = "-jcal";
@@ -96,6 +96,9 @@ pub struct Validators {
 }
 
 impl Validators {
+    /// Of what is there, and has none or shows none.
+    pub const UNKNOWN: Self = Self { tag: None, modified: Utc::MIN };
+
     /// Those of an object.
     pub fn of_object(object: &Object) -> Self {
         Self { tag: Some(opaque(object.etag)), modified: object.modified }
@@ -228,12 +231,16 @@ impl Place {
                 let validators = Some(Validators::of_object(&object));
                 Ok(Self { spot: Some((node, Some(object.name))), validators })
             }
+            // Whoever may not read it must not ask by conditions what state it is in.
+            Ok(Resource::Collection(node)) if !node.privileges.has(Privilege::Read) => {
+                Ok(Self { spot: Some((node, None)), validators: Some(Validators::UNKNOWN) })
+            }
             Ok(Resource::Collection(node)) => {
                 let validators = Some(Validators::of_collection(&node.collection));
                 Ok(Self { spot: Some((node, None)), validators })
             }
             Ok(Resource::Fixed(_) | Resource::Principal(_)) => {
-                Ok(Self { spot: None, validators: Some(Validators { tag: None, modified: Utc::MIN }) })
+                Ok(Self { spot: None, validators: Some(Validators::UNKNOWN) })
             }
             Err(Error::Store(error)) => Err(error.into()),
             Err(_) => Self::missing(context, actor, path).await,

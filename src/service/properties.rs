@@ -103,6 +103,8 @@ pub async fn update(
         conditions.require(context, actor, path, &locks).await?;
         let resource = tree::resolve(context, actor, path).await?;
         if let Resource::Collection(node) | Resource::Object(node, _) = &resource {
+            // First this: that something is locked is told to those alone who could change it otherwise.
+            node.require(Privilege::WriteProperties)?;
             let member = match &resource {
                 Resource::Object(_, object) => Some(object.name.as_str()),
                 _ => None,
@@ -143,7 +145,6 @@ fn batch_of(
             })
         }
         Resource::Collection(node) => {
-            node.require(Privilege::WriteProperties)?;
             let at = Assert::CollectionAt(node.collection.id, node.collection.revision);
             let events = updated(&node.collection).into_iter().collect();
             of_collection(context, &node, instructions).map(|collection| Batch {
@@ -154,7 +155,6 @@ fn batch_of(
             })
         }
         Resource::Object(node, object) => {
-            node.require(Privilege::WriteProperties)?;
             let id = node.collection.id;
             of_object(context, *object, instructions).map(|object| Batch {
                 asserts: vec![

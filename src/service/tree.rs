@@ -33,12 +33,15 @@ pub struct Node {
     pub inherited: Vec<(Path, Vec<Ace>)>,
     /// The collections that it lies in, from the nearest up.
     pub above: Vec<CollectionId>,
+    /// Whether the actor may know that it exists.
+    known: bool,
 }
 
 impl Node {
     fn root(path: Path, collection: Collection, actor: Actor) -> Self {
         let privileges = decide(actor, collection.owner, [collection.acl.as_slice()]);
-        Self { path, collection, privileges, inherited: Vec::new(), above: Vec::new() }
+        let known = !privileges.is_empty();
+        Self { path, collection, privileges, inherited: Vec::new(), above: Vec::new(), known }
     }
 
     /// The node of a collection inside this one.
@@ -49,12 +52,19 @@ impl Node {
         let lists = [collection.acl.as_slice()].into_iter().chain(inherited.iter().map(|(_, acl)| acl.as_slice()));
         let privileges = decide(actor, collection.owner, lists);
         let above = [self.collection.id].into_iter().chain(self.above.iter().copied()).collect();
-        Some(Self { path, collection, privileges, inherited, above })
+        // What is granted on a folder is no leave to know the names of those in it: that takes DAV:read, or a grant on them.
+        let known = match collection.kind {
+            CollectionKind::Plain if !self.privileges.has(Privilege::Read) => {
+                !decide(actor, collection.owner, [collection.acl.as_slice()]).is_empty()
+            }
+            _ => !privileges.is_empty(),
+        };
+        Some(Self { path, collection, privileges, inherited, above, known })
     }
 
     /// Whether the actor may know that it exists: any privilege is enough.
     pub fn is_known(&self) -> bool {
-        !self.privileges.is_empty()
+        self.known
     }
 
     /// Demands a privilege on it.
@@ -82,9 +92,9 @@ pub async fn resolve(context: &Context, actor: Actor, path: &Path) -> Result<Res
     match path {
         Path::Root | Path::Dav | Path::Principals | Path::Homes | Path::FileRoots => Ok(Resource::Fixed(path.clone())),
         Path::Principal(user) => {
-            let principal = principal(context, user).await?;
-            let visible = may_see(context, actor, &principal).await?;
-            if visible { Ok(Resource::Principal(Box::new(principal))) } else { Err(Error::NotFound) }
+            let principal = context.store.principal_named(user).await?;
+            let visible = sees(context, actor, principal.as_ref()).await?;
+            principal.filter(|_| visible).map(|found| Resource::Principal(Box::new(found))).ok_or(Error::NotFound)
         }
         Path::Home(_) | Path::Calendar(..) => Ok(Resource::Collection(collection(context, actor, path).await?)),
         Path::Object(..) => member(context, actor, path).await,
@@ -103,9 +113,10 @@ pub async fn collection(context: &Context, actor: Actor, path: &Path) -> Result<
     if actor == Actor::Anonymous {
         return Err(Error::Unauthenticated);
     }
-    let node = walk(context, actor, path).await?.ok_or(Error::NotFound)?;
-    let known = node.is_known() || (matches!(path, Path::Home(_)) && knows_a_child(context, actor, &node).await?);
-    if known { Ok(node) } else { Err(Error::NotFound) }
+    let node = walk(context, actor, path).await?;
+    let known = node.as_ref().is_some_and(Node::is_known)
+        || (matches!(path, Path::Home(_)) && knows_a_child(context, actor, node.as_ref()).await?);
+    node.filter(|_| known).ok_or(Error::NotFound)
 }
 
 /// The collection that the thing at `path` lies in or would lie in.
@@ -150,15 +161,21 @@ pub async fn principal(context: &Context, user: &UserName) -> Result<Principal, 
 /// # Errors
 /// Of the store only.
 pub async fn may_see(context: &Context, actor: Actor, other: &Principal) -> Result<bool, Error> {
+    sees(context, actor, Some(other)).await
+}
+
+/// As [`may_see`], in the same steps where there is no such user.
+async fn sees(context: &Context, actor: Actor, other: Option<&Principal>) -> Result<bool, Error> {
     match actor {
         Actor::System => return Ok(true),
         Actor::Anonymous => return Ok(false),
-        Actor::User(id) if id == other.id || context.directory == Directory::Open => return Ok(true),
+        Actor::User(id) if other.is_some_and(|other| id == other.id) => return Ok(true),
+        Actor::User(_) if context.directory == Directory::Open => return Ok(true),
         Actor::User(_) => {}
     }
-    let Some(home) = context.store.collection(other.home).await? else { return Ok(false) };
-    let home = Node::root(Path::Home(other.name.clone()), home, actor);
-    Ok(home.is_known() || knows_a_child(context, actor, &home).await?)
+    let home = context.store.collection(other.map_or(NOWHERE, |other| other.home)).await?;
+    let home = home.zip(other).map(|(home, other)| Node::root(Path::Home(other.name.clone()), home, actor));
+    Ok(home.as_ref().is_some_and(Node::is_known) || knows_a_child(context, actor, home.as_ref()).await?)
 }
 
 /// The path of a collection by its id, for hrefs of things that were found otherwise.
@@ -192,26 +209,34 @@ async fn member(context: &Context, actor: Actor, path: &Path) -> Result<Resource
     parent.below(child, actor).map(Resource::Collection).ok_or(Error::NotFound)
 }
 
+/// No collection has it: looked up in the place of one that is missing, so that what is missing takes the same steps as what
+/// is there and may not be known.
+const NOWHERE: CollectionId = CollectionId(u64::MAX);
+
 /// Goes down from the user's root to the collection at `path`, whatever the actor may know of it.
 async fn walk(context: &Context, actor: Actor, path: &Path) -> Result<Option<Node>, Error> {
     let Some(user) = owner_of(path) else { return Ok(None) };
-    let Some(owner) = context.store.principal_named(user).await? else { return Ok(None) };
+    let owner = context.store.principal_named(user).await?;
     let (root, root_path, segments) = match path {
-        Path::Home(user) => (owner.home, Path::Home(user.clone()), Vec::new()),
-        Path::Calendar(user, calendar) => (owner.home, Path::Home(user.clone()), vec![calendar]),
-        Path::File(user, segments, _) => {
-            (owner.files, Path::File(user.clone(), Vec::new(), TrailingSlash::Yes), segments.iter().collect())
+        Path::Home(_) | Path::Calendar(..) => {
+            let root = owner.as_ref().map(|owner| owner.home);
+            let segments = if let Path::Calendar(_, calendar) = path { vec![calendar] } else { Vec::new() };
+            (root, Path::Home(user.clone()), segments)
+        }
+        Path::File(_, segments, _) => {
+            let root = owner.as_ref().map(|owner| owner.files);
+            (root, Path::File(user.clone(), Vec::new(), TrailingSlash::Yes), segments.iter().collect())
         }
         _ => return Ok(None),
     };
-    let Some(root) = context.store.collection(root).await? else { return Ok(None) };
-    let mut node = Node::root(root_path, root, actor);
+    let root = context.store.collection(root.unwrap_or(NOWHERE)).await?;
+    let mut node = root.map(|root| Node::root(root_path, root, actor));
     for segment in segments {
-        let Some(child) = context.store.child(node.collection.id, segment).await? else { return Ok(None) };
-        let Some(below) = node.below(child, actor) else { return Ok(None) };
-        node = below;
+        let above = node.as_ref().map_or(NOWHERE, |node| node.collection.id);
+        let child = context.store.child(above, segment).await?;
+        node = node.zip(child).and_then(|(node, child)| node.below(child, actor));
     }
-    Ok(Some(node))
+    Ok(node)
 }
 
 /// The user in whose rooms a path lies.
@@ -235,6 +260,8 @@ async fn is_user(context: &Context, actor: Actor, user: &UserName) -> Result<boo
     }
 }
 
-async fn knows_a_child(context: &Context, actor: Actor, home: &Node) -> Result<bool, Error> {
-    Ok(!children(context, actor, home).await?.is_empty())
+async fn knows_a_child(context: &Context, actor: Actor, home: Option<&Node>) -> Result<bool, Error> {
+    let children = context.store.children(home.map_or(NOWHERE, |home| home.collection.id)).await?;
+    Ok(home
+        .is_some_and(|home| children.into_iter().any(|child| home.below(child, actor).is_some_and(|c| c.is_known()))))
 }

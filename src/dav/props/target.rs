@@ -26,6 +26,9 @@ impl Kinds {
     pub const FILE: Self = Self(64);
     /// All of them.
     pub const ALL: Self = Self(127);
+    /// Each alone.
+    pub const EACH: [Self; 7] =
+        [Self::FIXED, Self::PRINCIPAL, Self::HOME, Self::CALENDAR, Self::PLAIN, Self::OBJECT, Self::FILE];
     /// What holds members and is a user's.
     pub const COLLECTIONS: Self = Self::HOME.or(Self::CALENDAR).or(Self::PLAIN);
     /// What has bytes.

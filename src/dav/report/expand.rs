@@ -115,7 +115,7 @@ impl Expansion {
                 match self.response(&path, inside).await {
                     Ok(response) => *href = response,
                     // What cannot be seen stays an href.
-                    Err(failure) if failure.condition.is_none() => {}
+                    Err(failure) if matches!(failure.condition, None | Some(Precondition::NeedPrivileges(_))) => {}
                     Err(failure) => return Err(failure),
                 }
             }

@@ -131,7 +131,7 @@ pub async fn calendar_query(context: &Arc<Context>, request: Request, root: &Ele
 }
 
 fn is_over_limit(failure: &Failure) -> bool {
-    failure.condition.as_deref() == Some(&Precondition::NumberOfMatchesWithinLimits)
+    failure.condition == Some(Precondition::NumberOfMatchesWithinLimits)
 }
 
 /// The Depth of a calendar-query. On a calendar every Depth means its members: Windows' calendar sends 0 and means 1,

@@ -263,7 +263,7 @@ impl Attempt<'_> {
                 path: self.path.clone(),
                 stored: content.fidelity,
             })),
-            Err(error) => failed(error, &self.node.path).map(|()| None),
+            Err(error) => failed(error, self.node).map(|()| None),
         }
     }
 
@@ -353,15 +353,17 @@ pub(super) fn stored_event(node: &Node, before: Option<&Object>, object: &Object
     Some(Draft { owner: node.collection.owner, collection: node.collection.id, kind })
 }
 
-/// What a commit's failure means for a write into the collection at `collection`. `Ok` if it is worth another go.
-pub(super) fn failed(error: CommitError, collection: &Path) -> Result<(), Error> {
+/// What a commit's failure means for a write into the collection of `node`. `Ok` if it is worth another go.
+pub(super) fn failed(error: CommitError, node: &Node) -> Result<(), Error> {
     let CommitError::Failed { assert, found } = error else { return Err(error.into()) };
     match assert {
         Assert::ObjectIs(..) | Assert::NameFree(..) | Assert::ObjectPresent(..) | Assert::CollectionAt(..) => Ok(()),
         Assert::CollectionPresent(_) => Err(Error::ParentMissing),
         Assert::UidFree(..) => {
-            let other = found.and_then(|name| collection.member(&name)).unwrap_or_else(|| collection.clone());
-            let message = format!("the UID is already used by {}; change that one", other.href());
+            // Names of members are for those who may read.
+            let name = found.filter(|_| node.privileges.has(Privilege::Read));
+            let other = name.and_then(|name| node.path.member(&name)).unwrap_or_else(|| node.path.clone());
+            let message = format!("the UID is already used at {}; change what is there", other.href());
             Err(Error::precondition(Precondition::NoUidConflict(other), message))
         }
         Assert::ObjectsBelow(_, max) => {

@@ -35,7 +35,7 @@ pub async fn delete(context: &Context, actor: Actor, path: &Path, conditions: &C
         let batch = Batch { at: context.clock.now(), actor: actor.principal(), asserts, writes, events };
         match context.store.commit(batch).await {
             Ok(_) => return Ok(()),
-            Err(error) => objects::failed(error, &doomed.node().path)?,
+            Err(error) => objects::failed(error, doomed.node())?,
         }
     }
     Err(Error::StateChanged)

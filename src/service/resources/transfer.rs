@@ -90,7 +90,7 @@ async fn run(
         let locks = locks::read(context).await?;
         let source = source(context, actor, from, method).await?;
         not_itself(from, transfer, method)?;
-        let target = target(context, actor, &source, &transfer.to).await?;
+        let target = target(context, actor, &source, &transfer.to, method).await?;
         transfer.conditions.require(context, actor, from, &locks).await?;
         if target.existing.is_some() && transfer.overwrite == Overwrite::Refused {
             return Err(Error::StateChanged);
@@ -103,7 +103,7 @@ async fn run(
         let batch = Batch { at: context.clock.now(), actor: actor.principal(), asserts, writes, events };
         match context.store.commit(batch).await {
             Ok(_) => return Ok(Transferred { created: target.existing.is_none(), path: target.path, etag }),
-            Err(error) => objects::failed(error, &target.parent.path)?,
+            Err(error) => objects::failed(error, &target.parent)?,
         }
     }
     Err(Error::StateChanged)
@@ -168,12 +168,29 @@ impl Target {
     }
 }
 
-async fn target(context: &Context, actor: Actor, source: &Doomed, to: &Path) -> Result<Target, Error> {
+/// Whoever may not read must not learn from the answer whether a name is taken (invariant F4): all that is needed whether or
+/// not it is, before anything is looked at.
+fn may_write_blindly(parent: &Node, source: &Doomed, method: Method) -> Result<(), Error> {
+    if parent.privileges.has(Privilege::Read) {
+        return Ok(());
+    }
+    parent.require(Privilege::Bind)?;
+    match (source, method) {
+        (Doomed::Object(..), Method::Copy) => {
+            parent.require(Privilege::WriteContent)?;
+            parent.require(Privilege::WriteProperties)
+        }
+        _ => parent.require(Privilege::Unbind),
+    }
+}
+
+async fn target(context: &Context, actor: Actor, source: &Doomed, to: &Path, method: Method) -> Result<Target, Error> {
     fits(source, to)?;
     let name = to.name().ok_or(Error::NotFound)?.to_owned();
     objects::check_name(context, &name)?;
     objects::check_depth(context, to)?;
     let parent = tree::parent(context, actor, to).await?;
+    may_write_blindly(&parent, source, method)?;
     let id = parent.collection.id;
     let slash = if matches!(source, Doomed::Object(..)) { TrailingSlash::No } else { TrailingSlash::Yes };
     let path = to.clone().with_slash(slash);
