@@ -47,9 +47,19 @@ pub const METHODS: &[&str] = &[
 
 /// Answers a request. Failures become answers here; only a panic gets past.
 pub async fn handle(context: &std::sync::Arc<Context>, request: Request) -> Response {
+    let (allowed, method) = (options::allowed(&request.path), request.method.clone());
     match route(context, request).await {
         Ok(response) => response,
-        Err(failure) => failure.into_response(),
+        Err(failure) => {
+            let mut response = failure.into_response();
+            let others: Vec<_> = allowed.iter().copied().filter(|allowed| *allowed != method.as_str()).collect();
+            if response.status() == http::StatusCode::METHOD_NOT_ALLOWED
+                && let Ok(allow) = others.join(", ").parse()
+            {
+                response.headers_mut().insert(http::header::ALLOW, allow);
+            }
+            response
+        }
     }
 }
 

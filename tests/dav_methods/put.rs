@@ -131,7 +131,11 @@ async fn collections_and_fixed_places_take_no_put() {
         ("/dav/calendars/alice/none/x.ics", 409),
     ];
     for (path, status) in table {
-        assert_eq!(app.alice("PUT", path, &[], "x").await.status, status, "{path}");
+        let answer = app.alice("PUT", path, &[], "x").await;
+        assert_eq!(answer.status, status, "{path}");
+        // What is allowed is told, and never the method that just was not (RFC 9110 §15.5.6).
+        let allow = answer.header("allow").unwrap_or("");
+        assert_eq!((allow.contains("GET"), allow.contains("PUT")), (status == 405, false), "{path}: {allow}");
     }
 }
 
