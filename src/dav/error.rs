@@ -19,13 +19,17 @@ pub struct Failure {
     /// What to say to a person.
     pub message: String,
     /// What stands in the way below the resource that was asked for: the answer is a multistatus then.
-    pub members: Vec<(Path, Self)>,
+    pub members: Option<Box<Members>>,
 }
+
+/// What stands in the way of a request, each with its own failure.
+#[derive(Debug, Clone)]
+pub struct Members(pub Vec<(Path, Failure)>);
 
 impl Failure {
     /// An error with a status and a text.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, condition: None, message: message.into(), members: Vec::new() }
+        Self { status, condition: None, message: message.into(), members: None }
     }
 
     /// An error that breaks a condition which an RFC names.
@@ -40,10 +44,10 @@ impl Failure {
 
     /// The answer. With a condition the body is DAV:error and nothing else; else a line of text.
     pub fn into_response(self) -> Response {
-        let (media_type, body) = match &self.condition {
-            _ if !self.members.is_empty() => ("application/xml; charset=utf-8", members_document(&self.members)),
-            Some(condition) => ("application/xml; charset=utf-8", error_document(condition)),
-            None => ("text/plain; charset=utf-8", format!("{}\n", self.message).into_bytes()),
+        let (media_type, body) = match (&self.members, &self.condition) {
+            (Some(members), _) => ("application/xml; charset=utf-8", members_document(&members.0)),
+            (None, Some(condition)) => ("application/xml; charset=utf-8", error_document(condition)),
+            (None, None) => ("text/plain; charset=utf-8", format!("{}\n", self.message).into_bytes()),
         };
         let mut response = http::Response::new(body_of(body));
         *response.status_mut() = self.status;
@@ -74,7 +78,10 @@ impl From<Error> for Failure {
             }
             Error::Members(members) => {
                 let members = members.into_iter().map(|(path, error)| (path, Self::from(error))).collect();
-                return Self { members, ..Self::new(StatusCode::MULTI_STATUS, message) };
+                return Self {
+                    members: Some(Box::new(Members(members))),
+                    ..Self::new(StatusCode::MULTI_STATUS, message)
+                };
             }
             Error::InsufficientStorage(_) => StatusCode::INSUFFICIENT_STORAGE,
             Error::ForeignDestination(_) => StatusCode::BAD_GATEWAY,

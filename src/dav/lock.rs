@@ -44,7 +44,9 @@ pub async fn lock(context: &Context, mut request: Request) -> Result<Response, F
 /// The request itself fails because of what lies below (RFC 4918 §9.10.9).
 fn conflicts(mut failure: Failure, path: &crate::model::Path) -> Failure {
     let itself = Failure::new(StatusCode::FAILED_DEPENDENCY, "something below could not be locked");
-    failure.members.push((path.clone(), itself));
+    if let Some(members) = &mut failure.members {
+        members.0.push((path.clone(), itself));
+    }
     failure
 }
 

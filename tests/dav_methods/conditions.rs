@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// Method, path, headers, status.
+type Row<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], u16);
+
 #[tokio::test]
 async fn the_table_of_conditions() {
     let app = TestApp::with_users().await;
@@ -10,7 +13,7 @@ async fn the_table_of_conditions() {
     let weak = format!("W/{tag}");
     let (a, none) = (object("a.ics"), object("none.ics"));
     let (past, now) = ("Sat, 21 Nov 2026 12:00:00 GMT", "Sun, 22 Nov 2026 12:00:00 GMT");
-    let table: &[(&str, &str, &[(&str, &str)], u16)] = &[
+    let table: &[Row<'_>] = &[
         ("GET", &a, &[("if-none-match", &tag)], 304),
         ("GET", &a, &[("if-none-match", &weak)], 304),
         ("GET", &a, &[("if-none-match", &list)], 304),

@@ -47,7 +47,7 @@ pub(super) enum Doomed {
     /// The object in the collection of the node.
     Object(Node, Box<Object>),
     /// The collection of the second node, in that of the first.
-    Collection(Node, Node),
+    Collection(Node, Box<Node>),
 }
 
 impl Doomed {
@@ -84,7 +84,7 @@ pub(super) async fn doomed(context: &Context, actor: Actor, path: &Path) -> Resu
             if !parent.privileges.has(Privilege::Unbind) {
                 return Err(Error::needs(Privilege::Unbind, &parent.path));
             }
-            Ok(Doomed::Collection(parent, node))
+            Ok(Doomed::Collection(parent, Box::new(node)))
         }
     }
 }

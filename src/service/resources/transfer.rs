@@ -123,7 +123,7 @@ async fn source(context: &Context, actor: Actor, from: &Path, method: Method) ->
         Resource::Collection(node) if node.collection.parent.is_some() => {
             node.require(Privilege::Read)?;
             // Only the node itself is looked at when it is copied.
-            Ok(Doomed::Collection(node.clone(), node))
+            Ok(Doomed::Collection(node.clone(), Box::new(node)))
         }
         _ => Err(Error::Forbidden("homes, roots and principals cannot be copied".into())),
     }
@@ -198,7 +198,7 @@ async fn target(context: &Context, actor: Actor, source: &Doomed, to: &Path, met
         Some(object) => Some(Doomed::Object(parent.clone(), Box::new(object))),
         None => {
             let child = context.store.child(id, &name).await?.and_then(|child| parent.below(child, actor));
-            child.map(|child| Doomed::Collection(parent.clone(), child))
+            child.map(|child| Doomed::Collection(parent.clone(), Box::new(child)))
         }
     };
     Ok(Target { path, parent, name, existing })
@@ -353,7 +353,7 @@ impl Job<'_> {
         duplicate.add(own, there, &target.name, &mut self.removal).await?;
         self.removal.asserts.push(Assert::UsageAtMost(there.owner, self.context.limits.quota_bytes_max));
         if self.method == Method::Move {
-            let moved = Doomed::Collection(parent.clone(), node.clone());
+            let moved = Doomed::Collection(parent.clone(), Box::new(node.clone()));
             self.removal.add(self.context, self.actor, self.locks, &moved, self.tokens).await?;
         }
         Ok(())
