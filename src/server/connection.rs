@@ -168,11 +168,16 @@ impl Activity {
     /// Completes when the connection has been without movement for longer than the limits allow.
     async fn expired(&self) {
         loop {
-            let deadline = self.0.lock().deadline();
-            if Instant::now() >= deadline {
+            let (deadline, shortest) = {
+                let state = self.0.lock();
+                (state.deadline(), state.head_max.min(state.idle_max).min(state.stall_max))
+            };
+            let now = Instant::now();
+            if now >= deadline {
                 return;
             }
-            tokio::time::sleep_until(deadline).await;
+            // A request that begins or ends meanwhile may bring the deadline nearer, but no nearer than the shortest.
+            tokio::time::sleep_until(deadline.min(now + shortest)).await;
         }
     }
 }
