@@ -284,8 +284,13 @@ fn the_socket_and_the_data_are_their_owners_alone() {
     let data = dir.path().join("fresh");
     let ran = feed(&data, &["user", "list"], "");
     assert_eq!(code(&ran), 1, "a command makes no data directory: a wrong --data would go unnoticed");
-    std::fs::create_dir(&data).expect("made");
-    let server = Server::first(&data);
+    assert_eq!(
+        code(&feed(&data, &["user", "add", "anna", "--password-stdin"], "secret\n")),
+        0,
+        "before the first start"
+    );
+    assert_eq!(std::fs::metadata(&data).expect("made").permissions().mode() & 0o777, 0o700);
+    let server = Server::start(&data);
     let mode = |path: &Path| std::fs::metadata(path).expect("there").permissions().mode() & 0o777;
     assert_eq!(mode(&data.join("kalends.sock")), 0o600);
     drop(server);

@@ -207,7 +207,8 @@ async fn administer(
             let files = input::files(files);
             return socket::relay(stream, command, files, &mut console).await.map_err(failed);
         }
-        if !data.exists() {
+        // A mistyped --data is to be noticed; only making users begins a new directory.
+        if !data.exists() && !matches!(command, Command::UserAdd { .. }) {
             return Err(failed(format!("there is no data directory {}; see --data", data.display())));
         }
         match open_store(data, config) {
