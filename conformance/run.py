@@ -23,7 +23,7 @@ sys.dont_write_bytecode = True
 import harness
 import tools
 
-SUITES = ["litmus", "traps", "clients", "corpus", "server_tester", "python_caldav", "vdirsyncer_khal", "tsdav"]
+SUITES = ["litmus", "traps", "clients", "rfc", "corpus", "server_tester", "python_caldav", "vdirsyncer_khal", "tsdav"]
 EXPECTATIONS = tools.HERE / "expect"
 GOOD = {"pass", "full"}
 

@@ -113,7 +113,8 @@ def show(proof, tests, checks, complaints, where):
         return proof.link()
     if "::" in proof:
         module, name = proof.rsplit("::", 1)
-        found = [test for test in tests if test.name == name and module in re.split(r"[/.]", test.path)]
+        wanted = set(module.split("/"))
+        found = [test for test in tests if test.name == name and wanted <= set(re.split(r"[/._]", test.path) + re.split(r"[/.]", test.path))]
         if len(found) != 1:
             complaints.append(f"{where}: {len(found)} Rust tests are called {proof}")
             return f"`{proof}`"
