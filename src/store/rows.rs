@@ -85,3 +85,79 @@ pub(super) fn decode_entry(row: &[u8]) -> Result<(ChangeKind, String), StoreErro
 pub(super) fn bad_key(what: &str) -> StoreError {
     StoreError::Corrupt(format!("a key of {what} cannot be read"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{CollectionId, PrincipalId};
+    use crate::ical::ComponentKind;
+    use crate::model::{CalendarSettings, CollectionKind, Event, EventKind, IndexRow};
+    use crate::recur::Span;
+
+    fn hex(row: &[u8]) -> String {
+        row.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn sample_object() -> Object {
+        let row = IndexRow {
+            uid: "u1".to_owned(),
+            kind: ComponentKind::Todo,
+            span: Some(Span { start: Utc(60), end: None }),
+            recurring: true,
+            alarms: false,
+        };
+        Object {
+            name: "a.ics".to_owned(),
+            etag: ETag([7; 16]),
+            size: 300,
+            content_type: None,
+            content_language: Some("de".to_owned()),
+            created: Utc(1),
+            modified: Utc(2),
+            revision: Revision(3),
+            properties: Vec::new(),
+            index: Some(Index::Row(row)),
+        }
+    }
+
+    /// Rows on disk look like this. If this fails, a type in `model` has changed, and with it the format: data written
+    /// before can no longer be read. Raise the version and read both.
+    #[test]
+    fn the_format_stays_what_it_is() {
+        let object = sample_object();
+        let kind = CollectionKind::Calendar(CalendarSettings::default());
+        let mut collection = Collection::new(CollectionId(5), Some(CollectionId(4)), "c", PrincipalId(1), kind, Utc(1));
+        collection.epochs = vec![(9, Revision(8))];
+        let event = Event {
+            seq: 1,
+            at: Utc(2),
+            actor: None,
+            owner: PrincipalId(1),
+            collection: CollectionId(5),
+            revision: Revision(8),
+            kind: EventKind::CalendarDeleted { name: "c".to_owned() },
+        };
+        assert_eq!(
+            hex(&encode_object(&object)),
+            "0107070707070707070707070707070707ac020001026465020403000100027531010178000100"
+        );
+        assert_eq!(
+            hex(&encode(&CollectionRow { collection, entry: Revision(6) })),
+            "01050104016301011f0000000000020200000109080000000000000006"
+        );
+        assert_eq!(hex(&encode(&event)), "01010400010508050163");
+        assert_eq!(hex(&encode_entry(ChangeKind::Collection, "c")), "01010163");
+        assert_eq!(decode_object("a.ics", &encode_object(&object)).ok(), Some(object));
+    }
+
+    #[test]
+    fn rows_of_another_version_or_cut_off_are_errors() {
+        let row = encode_object(&sample_object());
+        for end in 0..row.len() {
+            assert!(decode_object("a.ics", &row[..end]).is_err(), "{end} bytes");
+        }
+        let mut later = row.to_vec();
+        later[0] = 2;
+        assert!(matches!(decode_object("a.ics", &later), Err(StoreError::Format(_))));
+    }
+}
