@@ -58,7 +58,12 @@ impl Walk {
         let mut members = Vec::new();
         // Deletions that do not concern the client count for nothing, so a page of the log may give no member.
         while self.more && self.room > 0 && members.is_empty() {
-            let page = context.store.changes(node.collection.id, self.last, self.room.min(PAGE)).await?;
+            let (id, page_max) = (node.collection.id, self.room.min(PAGE));
+            let (now, page) = context.store.delta(id, self.last, page_max).await?.ok_or(Error::NotFound)?;
+            // So many deletions while the answer is written that the log has forgotten some which concern the client.
+            if now.log_floor > self.since.revision {
+                return Err(invalid_token());
+            }
             self.more = page.more;
             for change in page.rows {
                 self.last = change.revision;
@@ -97,11 +102,15 @@ fn since(node: &Node, token: Option<&str>) -> Result<SyncToken, Error> {
     };
     match SyncToken::parse(text) {
         Some(token) if node.collection.accepts(token) => Ok(token),
-        _ => Err(Error::precondition(
-            Precondition::ValidSyncToken,
-            "this sync-token is not, or no longer, one of this collection; synchronise anew without a token",
-        )),
+        _ => Err(invalid_token()),
     }
+}
+
+fn invalid_token() -> Error {
+    Error::precondition(
+        Precondition::ValidSyncToken,
+        "this sync-token is not, or no longer, one of this collection; synchronise anew without a token",
+    )
 }
 
 async fn member(
