@@ -13,9 +13,9 @@ use http::{Method, StatusCode};
 use super::headers::{self, http_date, parse_http_date, quality};
 use super::{Body, Failure, Request, Response, body_of, empty_body, listing};
 use crate::access::Actor;
-use crate::ical;
 use crate::model::{Object, Path};
-use crate::service::conditions::{Conditions, VARIANT_SUFFIX, Validators};
+use crate::service::conditions::{Conditions, Validators};
+use crate::service::form::{Form, Syntax};
 use crate::service::objects::{self, Found};
 use crate::service::{Context, Error, locks};
 
@@ -69,14 +69,15 @@ impl Representation {
         let mut headers = HeaderMap::new();
         let mut shown = bytes;
         if object.index.is_some() {
-            headers.insert(VARY, HeaderValue::from_static("Accept"));
-            if let Some(jcal) = wants_jcal(asked).then(|| jcal_of(context, &shown)).flatten() {
-                shown = jcal;
-                validators.tag = validators.tag.map(|tag| tag + VARIANT_SUFFIX);
-                put(&mut headers, CONTENT_TYPE, &calendar_type(JCAL, object));
-            } else {
-                put(&mut headers, CONTENT_TYPE, &calendar_type(ICALENDAR, object));
+            headers.insert(VARY, HeaderValue::from_static("Accept, CalDAV-Timezones"));
+            let form = form_of(asked);
+            let mut media_type = ICALENDAR;
+            if let Some(written) = form.of(&shown, &context.limits) {
+                shown = Bytes::from(written);
+                validators.tag = validators.tag.map(|tag| tag + form.suffix());
+                media_type = if form.syntax == Syntax::JCal { JCAL } else { ICALENDAR };
             }
+            put(&mut headers, CONTENT_TYPE, &calendar_type(media_type, object));
         } else {
             put(&mut headers, CONTENT_TYPE, object.content_type.as_deref().unwrap_or("application/octet-stream"));
             // Users' files are shown by browsers under this server's name; nothing in them may act in it (RFC 4918 §20.8).
@@ -238,8 +239,8 @@ pub(super) fn wants_jcal(headers: &HeaderMap) -> bool {
     headers.contains_key(http::header::ACCEPT) && quality(headers, JCAL) > quality(headers, ICALENDAR)
 }
 
-/// The object as jCal; `None` for one that cannot be parsed, which is then shown as it is (invariant B2).
-fn jcal_of(context: &Context, bytes: &Bytes) -> Option<Bytes> {
-    let calendar = ical::parse(bytes, &context.limits).ok()?;
-    serde_json::to_vec(&ical::to_jcal(&calendar)).ok().map(Bytes::from)
+/// The form in which the client wants an object.
+fn form_of(headers: &HeaderMap) -> Form {
+    let syntax = if wants_jcal(headers) { Syntax::JCal } else { Syntax::ICalendar };
+    Form { syntax, timezones: headers::timezones(headers) }
 }

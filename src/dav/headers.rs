@@ -8,6 +8,7 @@ use crate::base::Utc;
 use crate::model::{Path, PathError};
 use crate::service::Error;
 use crate::service::conditions::{Conditions, Tag, Tags};
+use crate::service::form::Timezones;
 
 /// A date as HTTP writes it: `Sun, 22 Nov 2026 12:00:00 GMT` (RFC 9110 §5.6.7).
 pub fn http_date(time: Utc) -> String {
@@ -240,4 +241,13 @@ pub fn quality(headers: &HeaderMap, media_type: &str) -> u16 {
         }
     }
     best.1
+}
+
+/// Which time zones calendar data should define (CalDAV-Timezones, RFC 7809 §7.1). Another value than T and F means nothing.
+pub fn timezones(headers: &HeaderMap) -> Timezones {
+    match headers.get("caldav-timezones").and_then(|value| value.to_str().ok()).map(str::trim) {
+        Some("T" | "t") => Timezones::Included,
+        Some("F" | "f") => Timezones::LeftOut,
+        _ => Timezones::AsStored,
+    }
 }

@@ -7,7 +7,7 @@ use super::{Request, Response, empty_body};
 use crate::model::Path;
 
 /// The compliance classes that hold for every resource: what is really there.
-const DAV: &str = "1, 2, 3, access-control, calendar-access, extended-mkcol";
+const DAV: &str = "1, 2, 3, access-control, calendar-access, calendar-no-timezone, extended-mkcol";
 
 /// Answers OPTIONS.
 pub fn options(request: &Request) -> Response {

@@ -1,6 +1,6 @@
 //! What is answered to everybody, without a login: discovery, health and a line for people with a browser.
 
-use http::header::{LOCATION, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, LOCATION, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 
@@ -27,6 +27,7 @@ pub(super) async fn answer(context: &Context, parts: &Parts) -> Option<(&'static
 fn redirect(to: &'static str) -> Response {
     let mut response = text(StatusCode::MOVED_PERMANENTLY, "");
     response.headers_mut().insert(LOCATION, HeaderValue::from_static(to));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=86400"));
     response
 }
 

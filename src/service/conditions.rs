@@ -1,15 +1,13 @@
 //! Conditional requests: If-Match and its kin (RFC 9110 §13) and If (RFC 4918 §10.4), as values. The edge parses the headers;
 //! use-cases evaluate them on the very state that their batch then asserts, so that nothing can change in between.
 
+use super::form::SUFFIXES;
 use super::locks::Locks;
 use super::tree::{self, Node, Resource};
 use super::{Context, Error};
 use crate::access::Actor;
 use crate::base::{ETag, LockToken, Utc};
 use crate::model::{Collection, Object, Path, Privilege};
-
-/// What the tags of other representations of an object (jCal) end with.
-pub const VARIANT_SUFFIX: &str = "-jcal";
 
 /// Everything that a request demands of the state before it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -80,7 +78,8 @@ pub struct Condition {
 /// What a [`Condition`] tests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// A lock with this token holds on the resource. `DAV:no-lock` and foreign tokens never do.
+    /// A lock with this token holds on the resource, or the collection's sync-token is this one (RFC 6578 §5).
+    /// `DAV:no-lock` and foreign tokens never are.
     Locked(LockToken),
     /// Its tag is this one.
     Tagged(Tag),
@@ -211,7 +210,7 @@ impl Conditions {
 impl Tag {
     /// Whether it names the state with the tag `own`, in this representation or another.
     fn is_of(&self, own: &str) -> bool {
-        self.opaque == own || self.opaque.strip_suffix(VARIANT_SUFFIX) == Some(own)
+        self.opaque == own || SUFFIXES.iter().any(|suffix| self.opaque.strip_suffix(suffix) == Some(own))
     }
 }
 
@@ -257,9 +256,10 @@ impl Place {
 
     fn satisfies(&self, condition: &Condition, locks: &Locks<'_>) -> bool {
         let holds = match &condition.is {
-            State::Locked(token) => {
-                self.spot.as_ref().is_some_and(|(node, member)| locks.has(node, member.as_deref(), token))
-            }
+            State::Locked(token) => self.spot.as_ref().is_some_and(|(node, member)| {
+                let synced = member.is_none() && node.collection.sync_token().to_string() == token.0;
+                synced || locks.has(node, member.as_deref(), token)
+            }),
             State::Tagged(tag) => {
                 let own = self.validators.as_ref().and_then(|validators| validators.tag.as_deref());
                 own.is_some_and(|own| tag.is_of(own))

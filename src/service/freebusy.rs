@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::index::{self, week_start, weeks_of};
 use super::query::{Reach, calendars, over_budget};
-use super::tree::{self, Node};
+use super::tree::{self, Node, Resource};
 use super::zones::Floating;
 use super::{Context, Error};
 use crate::access::Actor;
@@ -26,7 +26,13 @@ pub async fn report(
     reach: Reach,
     window: Interval,
 ) -> Result<String, Error> {
-    let node = tree::collection(context, actor, path).await?;
+    let node = match tree::resolve(context, actor, path).await? {
+        Resource::Collection(node) => node,
+        Resource::Object(..) | Resource::Fixed(_) | Resource::Principal(_) => {
+            let message = "busy time is that of a calendar or of a home, not of one object";
+            return Err(Error::precondition(Precondition::SupportedReport, message));
+        }
+    };
     let is_calendar = node.collection.calendar().is_some();
     let nodes = calendars(context, actor, node, reach, Privilege::ReadFreeBusy).await?;
     let counts = |node: &Node| is_calendar || node.collection.calendar().is_some_and(|settings| !settings.transparent);

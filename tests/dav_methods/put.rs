@@ -105,7 +105,7 @@ async fn jcal_is_stored_as_icalendar_and_has_no_tag_then() {
     let accept = [("accept", "application/calendar+json")];
     let jcal = app.alice("GET", &object("a.ics"), &accept, "").await;
     assert!(jcal.header("content-type").is_some_and(|t| t.starts_with("application/calendar+json")));
-    assert_eq!(jcal.header("vary"), Some("Accept"));
+    assert_eq!(jcal.header("vary"), Some("Accept, CalDAV-Timezones"));
     let other = jcal.text().replace("\"one\"", "\"two\"");
     let media_type = [("content-type", "application/calendar+json")];
     let put = app.alice("PUT", &object("b.ics"), &media_type, &other).await;

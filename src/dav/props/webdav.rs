@@ -27,6 +27,7 @@ pub const ROWS: &[Row] = &[
         .read(Reader::Anybody),
     Row::new(ns::DAV, "supportedlock", Kinds::OWNED, supportedlock).in_allprop(),
     Row::new(ns::DAV, "supported-report-set", Kinds::ALL, supported_report_set).read(Reader::Anybody),
+    Row::new(ns::DAV, "supported-live-property-set", Kinds::ALL, supported_live_property_set).read(Reader::Anybody),
     Row::new(ns::DAV, "quota-available-bytes", Kinds::COLLECTIONS, quota_available).needs(Needs::Usage),
     Row::new(ns::DAV, "quota-used-bytes", Kinds::COLLECTIONS, quota_used).needs(Needs::Usage),
     Row::new(ns::DAV, "resource-id", Kinds::PRINCIPAL.or(Kinds::COLLECTIONS), resource_id),
@@ -160,6 +161,14 @@ pub fn write_lock(writer: &mut Writer, held: &Held, actor: Actor) {
 fn supported_report_set(_: &Sight, target: Target<'_>, writer: &mut Writer) -> Value {
     for (namespace, local) in report::supported(target.kind()) {
         writer.open(ns::DAV, "supported-report").open(ns::DAV, "report").empty(namespace, local).close().close();
+    }
+    Written
+}
+
+/// RFC 3253 §3.1.4.
+fn supported_live_property_set(_: &Sight, target: Target<'_>, writer: &mut Writer) -> Value {
+    for row in super::rows().filter(|row| row.on.has(target.kind())) {
+        writer.open(ns::DAV, "supported-live-property").open(ns::DAV, "prop").empty(row.ns, row.local).close().close();
     }
     Written
 }

@@ -8,6 +8,7 @@ use crate::filter::{
 };
 use crate::model::Precondition;
 use crate::service::Error;
+use crate::service::form::Syntax;
 use crate::xml::{Element, ns};
 
 /// CALDAV:filter.
@@ -136,12 +137,7 @@ fn utc(text: &str) -> Result<Utc, Failure> {
 /// # Errors
 /// CALDAV:supported-calendar-data for another type or version; CALDAV:valid-filter for a window that is none.
 pub fn data_request(element: &Element) -> Result<DataRequest, Failure> {
-    let content_type = element.attribute("content-type").unwrap_or("text/calendar");
-    let version = element.attribute("version").unwrap_or("2.0");
-    if !content_type.eq_ignore_ascii_case("text/calendar") || version != "2.0" {
-        let message = format!("calendar data comes as text/calendar 2.0, not as {content_type} {version}");
-        return Err(Error::precondition(Precondition::SupportedCalendarData, message).into());
-    }
+    syntax(element)?;
     let mut request = DataRequest::default();
     for child in element.children() {
         match caldav(child) {
@@ -153,6 +149,24 @@ pub fn data_request(element: &Element) -> Result<DataRequest, Failure> {
         }
     }
     Ok(request)
+}
+
+/// The media type in which a CALDAV:calendar-data wants its data (RFC 4791 §9.6, RFC 7265 §7).
+///
+/// # Errors
+/// CALDAV:supported-calendar-data for a type or version that is not served.
+pub fn syntax(element: &Element) -> Result<Syntax, Failure> {
+    let content_type = element.attribute("content-type").unwrap_or("text/calendar").to_ascii_lowercase();
+    let version = element.attribute("version").unwrap_or("2.0");
+    match (content_type.as_str(), version) {
+        ("text/calendar", "2.0") => Ok(Syntax::ICalendar),
+        ("application/calendar+json", "2.0") => Ok(Syntax::JCal),
+        _ => {
+            let message =
+                format!("calendar data comes as text/calendar 2.0 or as jCal, not as {content_type} {version}");
+            Err(Error::precondition(Precondition::SupportedCalendarData, message).into())
+        }
+    }
 }
 
 fn comp_request(element: &Element, depth: u32) -> Result<CompRequest, Failure> {

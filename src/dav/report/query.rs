@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
-use super::filter::{data_request, filter};
+use super::filter::{data_request, filter, syntax};
 use crate::access::Actor;
+use crate::dav::headers;
 use crate::dav::multistatus::Multistatus;
 use crate::dav::props::{Asked, Sight, Style, Target, respond};
 use crate::dav::{Failure, Request, Response};
 use crate::filter::DataRequest;
 use crate::model::{Path, Precondition, Privilege};
 use crate::recur::Budget;
+use crate::service::form::{Form, Syntax};
 use crate::service::query::{self, Hit, Query, Reach, Search};
 use crate::service::tree::{self, Resource};
 use crate::service::zones::Floating;
@@ -22,6 +24,7 @@ use crate::xml::{Element, ns};
 pub struct Wanted {
     asked: Asked,
     data: Option<DataRequest>,
+    form: Form,
     style: Style,
 }
 
@@ -32,9 +35,11 @@ impl Wanted {
     /// Those of the properties' and of the data's grammar.
     pub fn of(root: &Element, request: &Request, context: &Context) -> Result<Self, Failure> {
         let data = root.child(ns::DAV, "prop").and_then(|prop| prop.child(ns::CALDAV, "calendar-data"));
+        let syntax = data.map(syntax).transpose()?.unwrap_or_default();
+        let form = Form { syntax, timezones: headers::timezones(&request.headers) };
         let data = data.map(data_request).transpose()?;
         let asked = Asked::of_report(root, &context.limits)?.without(ns::CALDAV, "calendar-data");
-        Ok(Self { asked, data, style: Style::of(&request.headers) })
+        Ok(Self { asked, data, form, style: Style::of(&request.headers) })
     }
 
     /// The sight that its properties take.
@@ -61,9 +66,18 @@ impl Wanted {
         match &self.data {
             None => respond(out.writer(), sight, target, &self.asked, self.style, None),
             Some(request) => {
-                let text = hit.data(&sight.context, request, budget).await?;
+                let mut text = hit.data(&sight.context, request, budget).await?;
+                let written = self.form.of(text.as_bytes(), &sight.context.limits).map(String::from_utf8);
+                let is_jcal = self.form.syntax == Syntax::JCal && written.is_some();
+                if let Some(Ok(written)) = written {
+                    text = written;
+                }
                 let mut extra = |writer: &mut crate::xml::Writer| {
-                    writer.element(ns::CALDAV, "calendar-data", &text);
+                    writer.open(ns::CALDAV, "calendar-data");
+                    if is_jcal {
+                        writer.attribute("content-type", "application/calendar+json").attribute("version", "2.0");
+                    }
+                    writer.text(&text).close();
                 };
                 respond(out.writer(), sight, target, &self.asked, self.style, Some(&mut extra));
             }

@@ -15,6 +15,9 @@ use crate::model::{Credentials, Principal, UserName};
 use crate::service::Context;
 use crate::store::StoreError;
 
+/// How many users are read at a time to find one by address.
+const ADDRESS_PAGE: usize = 1_000;
+
 /// How many verified logins are remembered.
 const REMEMBERED_MAX: usize = 50_000;
 
@@ -159,8 +162,33 @@ async fn blocking<T: Send + 'static>(permit: Permit, work: impl FnOnce() -> T + 
 }
 
 async fn lookup(context: &Context, user: &str) -> Result<Option<(Principal, Credentials)>, StoreError> {
-    let Ok(name) = UserName::new(user) else { return Ok(None) };
-    let Some(principal) = context.store.principal_named(&name).await? else { return Ok(None) };
+    let Some(principal) = named(context, user).await? else { return Ok(None) };
     let credentials = context.store.credentials(principal.id).await?.unwrap_or_default();
     Ok(Some((principal, credentials)))
+}
+
+/// The user of that name, else the only one with that mail address (RFC 6764 §7): it is what people type into their phones.
+async fn named(context: &Context, user: &str) -> Result<Option<Principal>, StoreError> {
+    if let Ok(name) = UserName::new(user)
+        && let Some(principal) = context.store.principal_named(&name).await?
+    {
+        return Ok(Some(principal));
+    }
+    if !user.contains('@') {
+        return Ok(None);
+    }
+    let (mut found, mut after) = (None, None);
+    loop {
+        let page = context.store.principals(after.as_ref(), ADDRESS_PAGE).await?;
+        after = page.rows.last().map(|principal| principal.name.clone());
+        let is_theirs = |principal: &Principal| principal.emails.iter().any(|email| email.eq_ignore_ascii_case(user));
+        for principal in page.rows.into_iter().filter(is_theirs) {
+            if found.replace(principal).is_some() {
+                return Ok(None);
+            }
+        }
+        if !page.more {
+            return Ok(found);
+        }
+    }
 }
