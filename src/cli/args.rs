@@ -79,6 +79,22 @@ pub enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Write all data into one file, of one moment, while the server serves
+    ///
+    /// It is written to FILE.part, which takes the name FILE when it is whole; the last bytes are a checksum. It holds
+    /// everything that is stored, passwords' hashes included: keep it as safe as the data directory.
+    Backup {
+        /// The file; one that is there is replaced
+        file: PathBuf,
+    },
+    /// Fill an empty data directory (--data) from a backup
+    ///
+    /// The backup's checksum is verified before anything is written, and the restored data after it. The engine is the
+    /// one of the configuration, whichever the backup came from.
+    Restore {
+        /// The file that `kalends backup` wrote
+        file: PathBuf,
+    },
     /// Give back the disk space of what was replaced and deleted
     Compact,
     /// Move the data to another storage engine

@@ -111,6 +111,8 @@ pub enum Command {
         /// How to list what was found.
         listing: Listing,
     },
+    /// `backup`; the file is written by the one who called.
+    Backup,
     /// `compact`
     Compact,
     /// `migrate`

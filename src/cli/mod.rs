@@ -5,10 +5,12 @@
 //! output comes back, so that nobody needs to know whether the server runs.
 
 pub mod args;
+mod backups;
 mod calendars;
 pub mod command;
 pub mod config;
 pub mod docs;
+mod draft;
 mod input;
 mod output;
 mod run;
@@ -72,6 +74,10 @@ fn execute(arguments: Arguments) -> Result<Exit, Ended> {
             runtime.block_on(serve::serve(&place.data, config)).map_err(failed)?;
             Ok(Exit::Done)
         }
+        Verb::Restore { file } => {
+            let config = configuration(&place, None)?;
+            runtime.block_on(backups::restore(&place.data, &config, &file)).map_err(failed)
+        }
         verb => {
             let config = configuration(&place, None)?;
             let (command, files, target) = work(verb)?;
@@ -104,19 +110,30 @@ fn configuration(place: &Place, serve: Option<&Serve>) -> Result<Config, Ended> 
     read().map_err(|error| (Exit::Usage, error.to_string()))
 }
 
-/// Opens the store in `data`. A directory made for it is its owner's alone.
-fn open_store(data: &Path, config: &Config) -> Result<Store, StoreError> {
+/// Makes `data` if it is missing, for its owner alone.
+fn make_data_directory(data: &Path) -> Result<(), StoreError> {
     if !data.exists() {
         use std::os::unix::fs::DirBuilderExt;
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data);
         made.map_err(|error| StoreError::Io(format!("making {}: {error}", data.display())))?;
     }
-    Store::open(&Options {
+    Ok(())
+}
+
+/// How the store in `data` is opened.
+fn store_options(data: &Path, config: &Config) -> Options {
+    Options {
         dir: data.to_owned(),
         engine: config.store.engine,
         cache_bytes: config.store.cache_mb.saturating_mul(1024 * 1024),
         tombstones_max: config.limits.tombstones_max,
-    })
+    }
+}
+
+/// Opens the store in `data`.
+fn open_store(data: &Path, config: &Config) -> Result<Store, StoreError> {
+    make_data_directory(data)?;
+    Store::open(&store_options(data, config))
 }
 
 /// What a verb does, which files it reads, and where calendars go.
@@ -151,9 +168,12 @@ fn work(verb: Verb) -> Result<(Command, Vec<PathBuf>, Target), Ended> {
             Ok((Command::Export { user, calendar }, Vec::new(), target))
         }
         Verb::Verify { rebuild, json } => plain(Command::Verify { rebuild, listing: Listing::by_flag(json) }),
+        Verb::Backup { file } => Ok((Command::Backup, Vec::new(), Target::Whole(file))),
         Verb::Compact => plain(Command::Compact),
         Verb::Migrate { to } => plain(Command::Migrate { to: Engine::from(to).name().to_owned() }),
-        Verb::Serve(_) | Verb::Config(_) => Err(failed("this command does not work on the store")),
+        Verb::Serve(_) | Verb::Config(_) | Verb::Restore { .. } => {
+            Err(failed("this command does not work on the store"))
+        }
     }
 }
 

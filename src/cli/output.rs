@@ -3,9 +3,12 @@
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
+
+use super::draft::Draft;
 
 /// How a command ended. The numbers are its exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +48,8 @@ pub enum Message {
         /// Its text.
         text: String,
     },
+    /// Bytes of the backup, in base64.
+    Backup(String),
     /// How far the work is.
     Progress {
         /// What is done.
@@ -82,6 +87,12 @@ impl Output {
         let _ = self.0.send(Message::Calendar { name: name.to_owned(), text }).await;
     }
 
+    /// Bytes of the backup. Says whether anybody takes them.
+    pub async fn backup(&self, bytes: &[u8]) -> bool {
+        let text = base64::engine::general_purpose::STANDARD.encode(bytes);
+        self.0.send(Message::Backup(text)).await.is_ok()
+    }
+
     /// How far the work is.
     pub async fn progress(&self, done: u64, total: u64) {
         let _ = self.0.send(Message::Progress { done, total }).await;
@@ -102,11 +113,15 @@ pub enum Target {
     File(PathBuf),
     /// A file for each calendar in this directory.
     Directory(PathBuf),
+    /// A file that counts only when it is whole: a backup.
+    Whole(PathBuf),
 }
 
 /// Takes what a command says to this process's streams and files.
 pub struct Console {
     target: Target,
+    /// The backup while it is written.
+    draft: Option<Draft>,
     progress: Option<ProgressBar>,
     /// Nobody reads standard output any more.
     closed: bool,
@@ -115,7 +130,7 @@ pub struct Console {
 impl Console {
     /// A console that writes calendars to `target`.
     pub fn new(target: Target) -> Self {
-        Self { target, progress: None, closed: false }
+        Self { target, draft: None, progress: None, closed: false }
     }
 
     /// Takes one message.
@@ -133,15 +148,19 @@ impl Console {
                 Ok(())
             }
             Message::Calendar { name, text } => self.write(&name, &text),
+            Message::Backup(text) => self.append(&text),
             Message::Progress { done, total } => {
                 self.show(done, total);
                 Ok(())
             }
-            Message::End(_) => {
+            Message::End(exit) => {
                 if let Some(bar) = self.progress.take() {
                     bar.finish_and_clear();
                 }
-                Ok(())
+                match self.draft.take() {
+                    Some(draft) if exit == Exit::Done => draft.finish(),
+                    _ => Ok(()),
+                }
             }
         }
     }
@@ -165,10 +184,22 @@ impl Console {
         }
     }
 
+    fn append(&mut self, text: &str) -> Result<(), String> {
+        let bytes = base64::engine::general_purpose::STANDARD.decode(text);
+        let bytes = bytes.map_err(|_| "the backup arrived damaged".to_owned())?;
+        let draft = match (&mut self.draft, &self.target) {
+            (Some(draft), _) => draft,
+            (None, Target::Whole(path)) => self.draft.insert(Draft::begin(path)?),
+            (None, _) => return Err("a backup came where none was asked for".to_owned()),
+        };
+        draft.append(&bytes)
+    }
+
     fn write(&mut self, name: &str, text: &str) -> Result<(), String> {
         let (path, parent) = match &self.target {
             Target::Standard => return self.print(text),
             Target::File(path) => (path.clone(), None),
+            Target::Whole(_) => return Err("a calendar came where a backup was asked for".to_owned()),
             Target::Directory(directory) => (directory.join(format!("{}.ics", file_name(name))), Some(directory)),
         };
         let write = |path: &Path| {

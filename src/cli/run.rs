@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::command::{Command, ImportFile, Listing};
 use super::output::{Exit, Output};
-use super::{calendars, transfers};
+use super::{backups, calendars, transfers};
 use crate::base::{Secret, Utc};
 use crate::model::{UserName, UserNameError};
 use crate::service::accounts::{self, AccountError, NewUser};
@@ -105,6 +105,7 @@ async fn dispatch(
             return transfers::export(context, &user, calendar.as_deref(), output).await;
         }
         Command::Verify { rebuild, listing } => return transfers::verify(context, rebuild, listing, output).await,
+        Command::Backup => backups::backup(context, output).await?,
         Command::Compact => transfers::compact(context, output).await?,
         Command::Migrate { to } => transfers::migrate(context, &to, output).await?,
     }

@@ -9,10 +9,11 @@
 //!   [`crate::model::SyncToken`]). The outbox alone is read up to the last durable event.
 //!
 //! Inside: [`kv`] holds the engines, `keys` and `rows` say what is where, `group`, `asserts` and `writes` turn batches into
-//! changes of rows, `committer` makes them durable, `read` answers, `snapshot`, `restore` and `rewrite`
-//! copy all rows, `dir` is the data directory.
+//! changes of rows, `committer` makes them durable, `read` answers, `snapshot`, `backup`, `restore` and
+//! `rewrite` copy all rows, `dir` is the data directory.
 
 mod asserts;
+mod backup;
 mod batch;
 mod check;
 mod committer;
@@ -28,6 +29,7 @@ mod shared;
 mod snapshot;
 mod writes;
 
+pub use backup::{Backup, BackupSize, restore_backup};
 pub use batch::{Assert, Batch, Commit, CommitError, Draft, StoreError, Write};
 pub use check::Finding;
 pub use dir::{Engine, Options};

@@ -1,0 +1,72 @@
+//! `backup` and `restore`.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use super::config::Config;
+use super::output::{Exit, Output};
+use super::run::Failure;
+use super::store_options;
+use crate::service::Context;
+use crate::store::{BackupSize, Store, restore_backup};
+
+/// What may lie in a directory that is restored into. Whether data is in it is for the store to say.
+const HARMLESS: [&str; 5] = ["kalends.lock", "kalends.toml", "kalends.sock", "kalends.store", "kalends.store.new"];
+
+/// Sends a backup to the one who called. The pieces are read from disk: not on a thread that serves.
+pub(super) async fn backup(context: &Context, output: &Output) -> Result<(), Failure> {
+    let mut backup = context.store.backup();
+    loop {
+        let read = tokio::task::spawn_blocking(move || {
+            let piece = backup.next_piece();
+            (backup, piece)
+        });
+        let (back, piece) =
+            read.await.map_err(|error| Failure(Exit::Failed, format!("the backup broke off: {error}")))?;
+        backup = back;
+        let Some(piece) = piece? else { break };
+        if !output.backup(&piece).await {
+            return Err(Failure(Exit::Failed, "nobody takes the backup any more".to_owned()));
+        }
+    }
+    let BackupSize { rows, bytes } = backup.size();
+    tracing::info!(rows, bytes, "backup.written");
+    output.note(format!("{rows} rows, {bytes} bytes")).await;
+    Ok(())
+}
+
+/// Fills `data` from `file`, and checks what is there then.
+pub(super) async fn restore(data: &Path, config: &Config, file: &Path) -> Result<Exit, String> {
+    is_empty(data)?;
+    let shown = file.display();
+    let mut opened = File::open(file).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    super::make_data_directory(data).map_err(|error| error.to_string())?;
+    let options = store_options(data, config);
+    let BackupSize { rows, bytes } =
+        restore_backup(&mut opened, &options).map_err(|error| format!("{shown}: {error}"))?;
+    let store = Store::open(&options).map_err(|error| error.to_string())?;
+    let findings = store.check().await.map_err(|error| error.to_string())?;
+    for finding in &findings {
+        eprintln!("{finding}");
+    }
+    let engine = config.store.engine.name();
+    eprintln!("{rows} rows, {bytes} bytes restored to {} ({engine}); {} problems", data.display(), findings.len());
+    Ok(if findings.is_empty() { Exit::Done } else { Exit::Partial })
+}
+
+fn is_empty(data: &Path) -> Result<(), String> {
+    let entries = match fs::read_dir(data) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(format!("cannot look into {}: {error}", data.display())),
+    };
+    for entry in entries {
+        let name = entry.map_err(|error| format!("cannot look into {}: {error}", data.display()))?.file_name();
+        let name = name.to_string_lossy();
+        if !HARMLESS.contains(&&*name) && !name.starts_with("sled-") && !name.starts_with("fjall-") {
+            let data = data.display();
+            return Err(format!("{data} is not empty: `{name}` is in it. Restore into an empty directory (--data)"));
+        }
+    }
+    Ok(())
+}
