@@ -1,0 +1,98 @@
+//! `backup` and `restore` on the real binary: a backup taken under load is one state, and that state is what comes back.
+
+mod load;
+mod sockets;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use load::{Client, Place, Progress, Reader, own};
+
+/// The revision that a sync-token names.
+fn revision(token: &str) -> usize {
+    token.rsplit(':').nth(1).and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no revision in {token}"))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Each client has a calendar of its own, so the calendar's revision says after which of its steps the backup was taken.
+#[test]
+fn a_backup_under_load_restores_to_the_listings_of_its_revisions() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let calendars = ["w0", "w1", "w2"];
+    let place = Place::make(&dir.path().join("data"), "sled", &calendars);
+    let server = place.serve(&dir.path().join("log")).expect("it starts");
+    let mut clients: Vec<Client> = (0..).zip(calendars).map(|(n, name)| Client::new(&place, name, n, 7)).collect();
+    let (stop, progress) = (AtomicBool::new(false), Progress::default());
+    let file = dir.path().join("kalends.backup");
+    let before = std::thread::scope(|scope| {
+        for client in &mut clients {
+            scope.spawn(|| load::write(client, server.address, &stop, &progress));
+        }
+        while progress.total() < 60 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let before = progress.now();
+        place.done(&["backup", file.to_str().expect("UTF-8")]);
+        let after = progress.total();
+        while progress.total() < after + 20 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        stop.store(true, Ordering::SeqCst);
+        before
+    });
+    assert!(!dir.path().join("kalends.backup.part").exists());
+    drop(server);
+    for engine in ["sled", "fjall"] {
+        let restored = place.moved(&dir.path().join(engine), engine);
+        restored.done(&["restore", file.to_str().expect("UTF-8")]);
+        let server = restored.serve(&dir.path().join("log")).expect("it starts");
+        let reader = Reader { address: server.address, password: &place.password };
+        for client in &clients {
+            let (listing, token) = reader.listing(&client.calendar);
+            let at = revision(&token);
+            assert_eq!(listing, client.after(at), "{} at {at}", client.calendar);
+            assert!(before[&client.prefix].0 <= at && at < client.progress().1, "{at}");
+            for (name, etag) in own(&listing, &client.prefix) {
+                assert_eq!(reader.tag_of_bytes(&format!("{}{name}", client.calendar)), etag);
+            }
+        }
+        assert_eq!(restored.done(&["verify"]), "");
+    }
+}
+
+#[test]
+fn backups_are_taken_without_a_server_and_restored_only_where_nothing_is() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let place = Place::make(&dir.path().join("data"), "fjall", &["work"]);
+    let file = dir.path().join("one.backup");
+    let name = file.to_str().expect("UTF-8");
+    place.done(&["backup", name]);
+    use std::os::unix::fs::PermissionsExt as _;
+    assert_eq!(std::fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);
+
+    let refused = place.run(&["restore", name]);
+    assert!(!refused.status.success() && text(&refused.stderr).contains("has data already"), "{refused:?}");
+    let occupied = place.moved(dir.path(), "sled");
+    let refused = occupied.run(&["restore", name]);
+    assert!(!refused.status.success() && text(&refused.stderr).contains("is not empty"), "{refused:?}");
+
+    let fresh = place.moved(&dir.path().join("fresh"), "sled");
+    let mut bytes = std::fs::read(&file).expect("it can be read");
+    bytes[200] ^= 4;
+    let bad = dir.path().join("bad.backup");
+    std::fs::write(&bad, &bytes).expect("written");
+    let refused = fresh.run(&["restore", bad.to_str().expect("UTF-8")]);
+    assert!(!refused.status.success() && text(&refused.stderr).contains("the backup is damaged"), "{refused:?}");
+    fresh.done(&["restore", name]);
+    assert_eq!(
+        fresh.done(&["calendar", "list", "anna", "--json"]),
+        place.done(&["calendar", "list", "anna", "--json"])
+    );
+
+    let nowhere = dir.path().join("missing/one.backup");
+    let failed = place.run(&["backup", nowhere.to_str().expect("UTF-8")]);
+    assert!(!failed.status.success() && text(&failed.stderr).contains("cannot write"), "{failed:?}");
+}
