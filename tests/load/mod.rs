@@ -58,7 +58,9 @@ impl Place {
     }
 
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kalends"));
+        // Another binary than the one just built: a release, for long runs.
+        let binary = std::env::var("KALENDS_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_kalends").to_owned());
+        let mut command = Command::new(binary);
         command.env("KALENDS_DATA", &self.data).env("KALENDS_STORE_ENGINE", self.engine);
         command.env("KALENDS_LOG_LEVEL", "warn").env_remove("KALENDS_CONFIG").stdin(Stdio::null());
         command
