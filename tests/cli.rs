@@ -329,3 +329,100 @@ fn data_moves_to_the_other_engine_and_back() {
     assert_eq!(code(&on_fjall(&["migrate", "--to", "sled"])), 0);
     assert!(out(&run(data, &["export", "admin/default"])).contains("UID:one"));
 }
+
+fn busy(uid: &str, start: &str, end: &str, more: &str) -> String {
+    EVENT
+        .replace("UID:one", &format!("UID:{uid}"))
+        .replace("DTSTART:20260105T100000Z", &format!("DTSTART:{start}"))
+        .replace("DTEND:20260105T110000Z", &format!("DTEND:{end}"))
+        .replace("SUMMARY:One", &format!("SUMMARY:Private\r\n{more}").trim_end().to_owned())
+}
+
+#[test]
+fn freebusy_finds_the_times_at_which_all_are_free() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path();
+    let server = Server::first(data);
+    for user in ["anna", "ben"] {
+        assert_eq!(code(&feed(data, &["user", "add", user, "--password-stdin"], "secret\n")), 0);
+    }
+    run(data, &["calendar", "create", "ben/work"]);
+    // Sunday and Monday lie in two weeks; the evening's meeting spans them.
+    let store = |calendar: &str, event: &str| assert_eq!(code(&feed(data, &["import", calendar, "-"], event)), 0);
+    store("anna/default", &busy("a", "20260104T200000Z", "20260105T083000Z", ""));
+    store("anna/default", &busy("b", "20260105T093000Z", "20260105T120000Z", "RRULE:FREQ=WEEKLY;COUNT=3"));
+    store("ben/default", &busy("c", "20260105T084000Z", "20260105T085000Z", "STATUS:TENTATIVE"));
+    store("ben/default", &busy("d", "20260105T090000Z", "20260105T093000Z", "TRANSP:TRANSPARENT"));
+    store("ben/work", &busy("e", "20260105T091500Z", "20260105T092000Z", ""));
+    let search = |more: &[&str]| {
+        let window = ["freebusy", "--from", "2026-01-04T20:00:00+01:00", "--to", "20260105T100000Z"];
+        run(data, &[&window, more].concat())
+    };
+    let both = ["--users", "anna,ben", "--duration"];
+    let searches = || {
+        let found = [
+            search(&[&both[..], &["30m"]].concat()),
+            search(&[&both[..], &["PT15M", "--json"]].concat()),
+            search(&[&both[..], &["30m", "--tentative-is-free"]].concat()),
+            search(&[&both[..], &["1h", "--step", "1h", "--json"]].concat()),
+            search(&["--users", "anna,nobody", "--duration", "30m"]),
+            search(&["--users", "anna,", "--duration", "30m"]),
+            search(&["--users", "anna", "--duration", "soon"]),
+            run(
+                data,
+                &[
+                    "freebusy",
+                    "--users",
+                    "anna",
+                    "--from",
+                    "20260105T100000Z",
+                    "--to",
+                    "20260105T100000Z",
+                    "--duration",
+                    "1h",
+                ],
+            ),
+            run(
+                data,
+                &["freebusy", "--users", "anna", "--from", "20260105", "--to", "20260106T100000Z", "--duration", "1h"],
+            ),
+            run(
+                data,
+                &[
+                    "freebusy",
+                    "--users",
+                    "anna",
+                    "--from",
+                    "00010101T000000Z",
+                    "--to",
+                    "90000101T000000Z",
+                    "--duration",
+                    "1h",
+                ],
+            ),
+        ];
+        found.map(|output| (code(&output), out(&output), err(&output)))
+    };
+    let with = searches();
+    assert!(server.stop());
+    assert_eq!(with, searches(), "the same without a server");
+    assert_eq!(with.each_ref().map(|(code, ..)| *code), [0, 0, 0, 0, 3, 2, 2, 2, 2, 2], "{with:#?}");
+    let slots = |of: &[(&str, &str)]| -> String {
+        of.iter().map(|(start, end)| format!("2026-01-0{start}:00Z  2026-01-0{end}:00Z\n")).collect()
+    };
+    let evening = [("4T19:00", "4T19:30"), ("4T19:15", "4T19:45"), ("4T19:30", "4T20:00")];
+    assert_eq!(with[0].1, slots(&evening));
+    assert_eq!(with[2].1, slots(&[&evening[..], &[("5T08:30", "5T09:00"), ("5T08:45", "5T09:15")]].concat()));
+    let starts = |text: &str| {
+        let rows: serde_json::Value = serde_json::from_str(text).expect("JSON");
+        let rows = rows.as_array().expect("a list").clone();
+        rows.iter().map(|row| row["start"].as_str().expect("a time")[8..16].to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(starts(&with[1].1), ["04T19:00", "04T19:15", "04T19:30", "04T19:45", "05T09:00"]);
+    assert_eq!(starts(&with[3].1), ["04T19:00"]);
+    for (at, words) in [(4, "nobody"), (6, "1h30m"), (7, "not after"), (8, "2026-01-05T09:00:00+01:00"), (9, "shorter")]
+    {
+        assert!(with[at].2.contains(words), "{}", with[at].2);
+    }
+    assert!(with.iter().all(|(_, out, err)| !out.contains("Private") && !err.contains("Private")));
+}

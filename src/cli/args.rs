@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::base::Utc;
 use crate::store::Engine;
 
 /// A calendar server: CalDAV for clients, from one binary.
@@ -70,6 +71,11 @@ pub enum Verb {
         #[arg(long, value_name = "DIR|FILE.ics")]
         out: Option<PathBuf>,
     },
+    /// Find when several people are free
+    ///
+    /// Prints each time at which a meeting of that length fits for all of them, by all of their calendars that are not
+    /// marked as transparent. Busy time is rounded to quarters of an hour.
+    Freebusy(FreeBusy),
     /// Check everything that is stored
     Verify {
         /// Compute the index anew from the objects
@@ -117,6 +123,32 @@ pub struct Serve {
     /// Host and port at which to serve metrics
     #[arg(long, value_name = "ADDR")]
     pub metrics_listen: Option<String>,
+}
+
+/// `kalends freebusy`
+#[derive(Debug, Args)]
+pub struct FreeBusy {
+    /// The users, with commas between them
+    #[arg(long, required = true, value_delimiter = ',', value_name = "USER,USER,...")]
+    pub users: Vec<String>,
+    /// From when on; 2026-01-05T09:00:00+01:00 or 20260105T080000Z
+    #[arg(long, value_name = "TIME", value_parser = super::times::point)]
+    pub from: Utc,
+    /// Up to when; written like --from
+    #[arg(long, value_name = "TIME", value_parser = super::times::point)]
+    pub to: Utc,
+    /// How long the meeting lasts; 30m, 1h30m, 2d or PT30M
+    #[arg(long, value_name = "LENGTH", value_parser = super::times::length)]
+    pub duration: i64,
+    /// How far apart the times to try are, from --from on; at least 15m
+    #[arg(long, value_name = "LENGTH", value_parser = super::times::length, default_value = "15m")]
+    pub step: i64,
+    /// Take time that is only tentatively busy as free
+    #[arg(long)]
+    pub tentative_is_free: bool,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `kalends user`

@@ -104,6 +104,21 @@ pub enum Command {
         /// The calendar's name; all of them without.
         calendar: Option<String>,
     },
+    /// `freebusy`
+    FreeBusy {
+        /// The users, each once.
+        users: Vec<String>,
+        /// Seconds since 1970: the start and the end of the window.
+        window: (i64, i64),
+        /// How long the meeting lasts, in seconds.
+        duration: i64,
+        /// Seconds from one start that is tried to the next.
+        step: i64,
+        /// Whether tentative time is free.
+        tentative_is_free: bool,
+        /// How to list.
+        listing: Listing,
+    },
     /// `verify`
     Verify {
         /// Whether to compute the index anew.

@@ -11,11 +11,13 @@ pub mod command;
 pub mod config;
 pub mod docs;
 mod draft;
+mod freebusy;
 mod input;
 mod output;
 mod run;
 mod serve;
 mod socket;
+mod times;
 mod transfers;
 mod welcome;
 
@@ -167,6 +169,7 @@ fn work(verb: Verb) -> Result<(Command, Vec<PathBuf>, Target), Ended> {
             };
             Ok((Command::Export { user, calendar }, Vec::new(), target))
         }
+        Verb::Freebusy(search) => plain(of_search(search).map_err(usage)?),
         Verb::Verify { rebuild, json } => plain(Command::Verify { rebuild, listing: Listing::by_flag(json) }),
         Verb::Backup { file } => Ok((Command::Backup, Vec::new(), Target::Whole(file))),
         Verb::Compact => plain(Command::Compact),
@@ -189,6 +192,17 @@ fn of_user(user: User) -> Result<Command, String> {
         }
         User::Remove { name } => Command::UserRemove { name },
     })
+}
+
+fn of_search(search: args::FreeBusy) -> Result<Command, String> {
+    let args::FreeBusy { mut users, from, to, duration, step, tentative_is_free, json } = search;
+    if from >= to {
+        return Err(format!("--to {to} is not after --from {from}"));
+    }
+    users.sort_unstable();
+    users.dedup();
+    let listing = Listing::by_flag(json);
+    Ok(Command::FreeBusy { users, window: (from.0, to.0), duration, step, tentative_is_free, listing })
 }
 
 fn of_app_password(verb: AppPassword) -> Command {

@@ -7,10 +7,12 @@ use tokio::sync::mpsc;
 
 use super::command::{Command, ImportFile, Listing};
 use super::output::{Exit, Output};
-use super::{backups, calendars, transfers};
-use crate::base::{Secret, Utc};
+use super::{backups, calendars, freebusy, transfers};
+use crate::base::{Interval, Secret, Utc};
+use crate::freebusy::Blocking;
 use crate::model::{UserName, UserNameError};
 use crate::service::accounts::{self, AccountError, NewUser};
+use crate::service::freebusy::Meeting;
 use crate::service::{Context, Error};
 use crate::store::StoreError;
 
@@ -103,6 +105,12 @@ async fn dispatch(
         }
         Command::Export { user, calendar } => {
             return transfers::export(context, &user, calendar.as_deref(), output).await;
+        }
+        Command::FreeBusy { users, window: (from, to), duration, step, tentative_is_free, listing } => {
+            let blocking = if tentative_is_free { Blocking::TentativeIsFree } else { Blocking::All };
+            let window = Interval::new(Utc(from), Utc(to));
+            let meeting = Meeting { duration, step, blocking };
+            freebusy::search(context, &users, window, meeting, listing, output).await?;
         }
         Command::Verify { rebuild, listing } => return transfers::verify(context, rebuild, listing, output).await,
         Command::Backup => backups::backup(context, output).await?,

@@ -105,6 +105,21 @@ impl CalendarMask {
         mask
     }
 
+    /// One mask made of `parts` that follow each other in time, such as the weeks of a calendar; `None` if there are
+    /// none. A part that does not begin where the one before ends is left out, with all after it.
+    pub fn join<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
+        let mut parts = parts.into_iter();
+        let mut all = parts.next()?.clone();
+        for part in parts {
+            if part.window().start != all.window().end {
+                break;
+            }
+            all.days.extend_from_slice(&part.days);
+            all.ends.extend_from_slice(&part.ends);
+        }
+        Some(all)
+    }
+
     /// The whole days it knows.
     pub fn window(&self) -> Interval {
         let start = Utc(self.first_day * DAY_SECONDS);
@@ -390,6 +405,16 @@ mod tests {
             mask.add(&CalendarMask::build(Interval::new(at(-3, 0, 0, 0), at(7, 0, 0, 0)), b.clone()));
             let both: Vec<BusyPeriod> = a.into_iter().chain(b).collect();
             prop_assert_eq!(mask.periods(window), merge(clip(both, window)));
+        }
+
+        #[test]
+        fn joined_days_are_what_was_built_in_one(periods in periods(), window in windows()) {
+            let day = |n| CalendarMask::build(Interval::new(at(n, 0, 0, 0), at(n + 1, 0, 0, 0)), periods.clone());
+            let joined = CalendarMask::join(&[day(0), day(1)]).expect("two parts");
+            prop_assert_eq!(joined.window(), days(2));
+            let whole = CalendarMask::build(days(2), periods.clone());
+            prop_assert_eq!(joined.periods(window), whole.periods(window));
+            prop_assert_eq!(CalendarMask::join(&[day(0), day(2)]).expect("a part").window(), days(1));
         }
 
         #[test]

@@ -127,7 +127,7 @@ mod tests {
             busy in prop::collection::vec(prop::collection::vec((0..190_i64, 1..12_i64), 0..6), 1..5),
             from in 0..40_i64, length in 1..160_i64, duration in 1..6_i64, step in 1..5_i64,
         ) {
-            let all = Interval::new(Utc(0), Utc(2 * DAY_SECONDS));
+            let all = Interval::new(Utc(0), Utc(3 * DAY_SECONDS));
             let quarter = |(start, length): &(i64, i64)| Interval::new(Utc(start * 900), Utc((start + length) * 900));
             let people: Vec<CalendarMask> = busy.iter()
                 .map(|one| CalendarMask::build(all, one.iter().map(|p| BusyPeriod { interval: quarter(p), kind: BusyType::Busy })))

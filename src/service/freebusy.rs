@@ -10,9 +10,9 @@ use super::zones::Floating;
 use super::{Context, Error};
 use crate::access::Actor;
 use crate::base::{Interval, Utc};
-use crate::freebusy::{self, BusyPeriod, CalendarMask};
+use crate::freebusy::{self, Blocking, BusyPeriod, CalendarMask};
 use crate::ical::{CalendarObject, ComponentKind};
-use crate::model::{CalendarSettings, Collection, Path, Precondition, Privilege};
+use crate::model::{CalendarSettings, Collection, Path, Precondition, Privilege, UserName};
 
 /// The busy time in `window` of the calendar at `path`, or of all calendars of the home there that are not transparent
 /// (RFC 6638 §9.1), as iCalendar text.
@@ -51,6 +51,43 @@ pub async fn busy(context: &Context, calendar: &Collection, window: Interval) ->
     let masks = masks(context, calendar, window).await?;
     let parts = masks.iter().flat_map(|mask| mask.periods(window));
     Ok(freebusy::merge(parts.collect()))
+}
+
+/// A meeting to find a time for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meeting {
+    /// How long it lasts, in seconds.
+    pub duration: i64,
+    /// Seconds from one start that is tried to the next.
+    pub step: i64,
+    /// What stands in its way.
+    pub blocking: Blocking,
+}
+
+/// When in `window` all of `users` have time for `meeting` (invariant F3): by the masks of their calendars that are not
+/// transparent (RFC 6638 §9.1) and whose busy time the actor may read.
+///
+/// # Errors
+/// [`Error::NotFound`] if there is no such user, or the actor may not know of one; else as [`busy`].
+pub async fn common_free(
+    context: &Context,
+    actor: Actor,
+    users: &[UserName],
+    window: Interval,
+    meeting: Meeting,
+) -> Result<Vec<Interval>, Error> {
+    let mut people = Vec::new();
+    for user in users {
+        let home = tree::collection(context, actor, &Path::Home(user.clone())).await?;
+        for node in calendars(context, actor, home, Reach::Members, Privilege::ReadFreeBusy).await? {
+            if node.collection.calendar().is_some_and(|settings| !settings.transparent) {
+                let weeks = masks(context, &node.collection, window).await?;
+                people.extend(CalendarMask::join(weeks.iter().map(|week| &**week)));
+            }
+        }
+    }
+    let masks: Vec<&CalendarMask> = people.iter().collect();
+    Ok(freebusy::common_free(&masks, window, meeting.duration, meeting.step, meeting.blocking))
 }
 
 /// The masks of the weeks that `window` touches, in order.
