@@ -1,6 +1,7 @@
 //! GET and HEAD (RFC 9110 §9.3, RFC 4918 §9.4): objects and files with ranges and conditions, jCal by Accept (RFC 7265),
 //! a calendar as one stream, and a plain page for people where there is nothing else to show.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,14 +11,15 @@ use http::header::{
 };
 use http::{Method, StatusCode};
 
-use super::headers::{self, http_date, parse_http_date, quality};
+use super::headers::{self, http_date, parse_http_date, quality, timezones};
 use super::{Body, Failure, Request, Response, body_of, empty_body, listing};
 use crate::access::Actor;
+use crate::ical;
 use crate::model::{Object, Path};
 use crate::service::conditions::{Conditions, Validators};
-use crate::service::form::{Form, Syntax};
 use crate::service::objects::{self, Found};
 use crate::service::{Context, Error, locks};
+use crate::zone::{self, Timezones};
 
 const JCAL: &str = "application/calendar+json";
 const ICALENDAR: &str = "text/calendar";
@@ -35,7 +37,7 @@ pub async fn get(context: &Arc<Context>, request: Request) -> Result<Response, F
             Representation::of(context, &headers, &object, bytes).answer(&method, &headers, &conditions)
         }
         Found::Collection(node) if node.collection.calendar().is_some() => {
-            listing::calendar(context, &method, &conditions, &node)
+            listing::calendar(context, &method, &headers, &conditions, &node)
         }
         Found::Collection(node) => listing::collection(context, &method, actor, &node).await,
         Found::Principal(principal) => Ok(listing::page(&method, principal.name.as_str(), &[])),
@@ -69,13 +71,13 @@ impl Representation {
         let mut headers = HeaderMap::new();
         let mut shown = bytes;
         if object.index.is_some() {
-            headers.insert(VARY, HeaderValue::from_static("Accept, CalDAV-Timezones"));
-            let form = form_of(asked);
+            headers.insert(VARY, HeaderValue::from_static(CALENDAR_VARY));
+            let variant = Variant::of(asked);
             let mut media_type = ICALENDAR;
-            if let Some(written) = form.of(&shown, &context.limits) {
-                shown = Bytes::from(written);
-                validators.tag = validators.tag.map(|tag| tag + form.suffix());
-                media_type = if form.syntax == Syntax::JCal { JCAL } else { ICALENDAR };
+            // One that cannot be parsed is shown as it is (invariant B2).
+            if let Some((bytes, name)) = variant.show(context, &shown) {
+                (shown, media_type) = (bytes, variant.media_type());
+                validators = validators.of_variant(&name);
             }
             put(&mut headers, CONTENT_TYPE, &calendar_type(media_type, object));
         } else {
@@ -234,13 +236,56 @@ fn calendar_type(essence: &str, object: &Object) -> String {
     }
 }
 
-/// Whether jCal is better for the client than iCalendar.
-pub(super) fn wants_jcal(headers: &HeaderMap) -> bool {
-    headers.contains_key(http::header::ACCEPT) && quality(headers, JCAL) > quality(headers, ICALENDAR)
+/// What the representation of calendar data depends on.
+pub(super) const CALENDAR_VARY: &str = "Accept, CalDAV-Timezones";
+
+/// The form in which a client wants calendar data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Variant {
+    /// Whether jCal is better for it than iCalendar.
+    pub jcal: bool,
+    /// The VTIMEZONEs that it wants.
+    pub timezones: Timezones,
 }
 
-/// The form in which the client wants an object.
-fn form_of(headers: &HeaderMap) -> Form {
-    let syntax = if wants_jcal(headers) { Syntax::JCal } else { Syntax::ICalendar };
-    Form { syntax, timezones: headers::timezones(headers) }
+impl Variant {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let accepts = headers.contains_key(http::header::ACCEPT);
+        let jcal = accepts && quality(headers, JCAL) > quality(headers, ICALENDAR);
+        Self { jcal, timezones: timezones(headers) }
+    }
+
+    pub(super) fn media_type(self) -> &'static str {
+        if self.jcal { JCAL } else { ICALENDAR }
+    }
+
+    /// The name in tags. What is written for a TZID depends on the zone data, so its version is in it.
+    pub(super) fn name(self) -> String {
+        let version = zone::data_version().split(' ').next().unwrap_or_default();
+        let zones = match self.timezones {
+            Timezones::AsStored => String::new(),
+            Timezones::All => format!("T{version}"),
+            Timezones::NonStandard => format!("F{version}"),
+        };
+        let parts = [if self.jcal { "jcal" } else { "" }, &zones];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
+    }
+
+    /// The stored `bytes` in this form, and the form's name, empty if these are the stored bytes themselves; `None` if they
+    /// cannot be parsed.
+    fn show(self, context: &Context, bytes: &Bytes) -> Option<(Bytes, String)> {
+        if self == (Self { jcal: false, timezones: Timezones::AsStored }) {
+            return Some((bytes.clone(), String::new()));
+        }
+        let stored = ical::parse(bytes, &context.limits).ok()?;
+        let calendar = zone::with_timezones(&stored, self.timezones);
+        let is_whole = matches!(calendar, Cow::Borrowed(_));
+        let timezones = if is_whole { Timezones::AsStored } else { self.timezones };
+        let shown = match self.jcal {
+            true => serde_json::to_vec(&ical::to_jcal(&calendar)).ok()?.into(),
+            false if is_whole => bytes.clone(),
+            false => calendar.to_ics().into(),
+        };
+        Some((shown, Self { timezones, ..self }.name()))
+    }
 }

@@ -8,7 +8,7 @@ use crate::base::Utc;
 use crate::model::{Path, PathError};
 use crate::service::Error;
 use crate::service::conditions::{Conditions, Tag, Tags};
-use crate::service::form::Timezones;
+use crate::zone::Timezones;
 
 /// A date as HTTP writes it: `Sun, 22 Nov 2026 12:00:00 GMT` (RFC 9110 §5.6.7).
 pub fn http_date(time: Utc) -> String {
@@ -217,6 +217,16 @@ pub fn prefer_return(headers: &HeaderMap) -> Option<Return> {
     })
 }
 
+/// Which VTIMEZONEs the client wants in calendar data: CalDAV-Timezones (RFC 7809 §7.1). Without it, or with another value than
+/// T and F, calendar data is what was stored.
+pub fn timezones(headers: &HeaderMap) -> Timezones {
+    match headers.get("caldav-timezones").map(|value| value.as_bytes().trim_ascii()) {
+        Some(b"T" | b"t") => Timezones::All,
+        Some(b"F" | b"f") => Timezones::NonStandard,
+        _ => Timezones::AsStored,
+    }
+}
+
 /// How good a media type is for the client, in thousandths (RFC 9110 §12.5.1): the most specific range counts.
 /// Without Accept everything is equally good.
 pub fn quality(headers: &HeaderMap, media_type: &str) -> u16 {
@@ -241,13 +251,4 @@ pub fn quality(headers: &HeaderMap, media_type: &str) -> u16 {
         }
     }
     best.1
-}
-
-/// Which time zones calendar data should define (CalDAV-Timezones, RFC 7809 §7.1). Another value than T and F means nothing.
-pub fn timezones(headers: &HeaderMap) -> Timezones {
-    match headers.get("caldav-timezones").and_then(|value| value.to_str().ok()).map(str::trim) {
-        Some("T" | "t") => Timezones::Included,
-        Some("F" | "f") => Timezones::LeftOut,
-        _ => Timezones::AsStored,
-    }
 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::task::{Context as Poller, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame};
 
-use super::get::{respond, unchanged, validator_headers};
+use super::get::{CALENDAR_VARY, Variant, respond, unchanged, validator_headers};
 use super::{Failure, Response, empty_body};
 use crate::access::Actor;
 use crate::model::{Path, Privilege};
@@ -27,13 +27,17 @@ const LISTED_MAX: usize = 1_000;
 pub(super) fn calendar(
     context: &Arc<Context>,
     method: &Method,
+    asked: &HeaderMap,
     conditions: &Conditions,
     node: &Node,
 ) -> Result<Response, Failure> {
     node.require(Privilege::Read)?;
-    let validators = Validators::of_collection(&node.collection);
+    let variant = Variant::of(asked);
+    let validators = Validators::of_collection(&node.collection).of_variant(&variant.name());
     let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/calendar; charset=utf-8"));
+    let media_type = if variant.jcal { variant.media_type() } else { "text/calendar; charset=utf-8" };
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(VARY, HeaderValue::from_static(CALENDAR_VARY));
     validator_headers(&mut headers, &validators);
     if let Some(response) = unchanged(conditions, &validators, &headers)? {
         return Ok(response);
@@ -41,7 +45,8 @@ pub(super) fn calendar(
     let body = if method == Method::HEAD {
         empty_body()
     } else {
-        Chunks::Idle(Box::new(CalendarStream::new(Arc::clone(context), &node.collection))).boxed_unsync()
+        let stream = CalendarStream::new(Arc::clone(context), &node.collection, variant.jcal, variant.timezones);
+        Chunks::Idle(Box::new(stream)).boxed_unsync()
     };
     let mut response = http::Response::new(body);
     *response.headers_mut() = headers;

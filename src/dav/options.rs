@@ -1,5 +1,5 @@
-//! OPTIONS (RFC 9110 §9.3.7; RFC 4918 §10.1; RFC 4791 §5.1). Answered without a login, because clients ask before they
-//! have one, and from the shape of the path alone, so that nobody learns what is there.
+//! OPTIONS (RFC 9110 §9.3.7; RFC 4918 §10.1; RFC 4791 §5.1; RFC 7809 §3.1.1). Answered without a login, because clients ask
+//! before they have one, and from the shape of the path alone, so that nobody learns what is there.
 
 use http::header::{ALLOW, CONTENT_LENGTH, HeaderValue};
 

@@ -11,6 +11,7 @@
 //! Not here: XML (`xml`, `dav`), where the objects are (`service`).
 
 use crate::base::Interval;
+use crate::zone::Timezones;
 
 mod alarm;
 mod check;
@@ -127,6 +128,10 @@ pub struct DataRequest {
     pub recurrence: RecurrenceRequest,
     /// CALDAV:limit-freebusy-set
     pub limit_freebusy: Option<Interval>,
+    /// Which VTIMEZONEs are in it (RFC 7809 §3.1.3), as far as `comp` asks for any.
+    pub timezones: Timezones,
+    /// Whether it is wanted as jCal (RFC 7265 §7).
+    pub jcal: bool,
 }
 
 /// What to do with recurring components.

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use super::expand::expanded;
 use super::limit::{limited_freebusy, limited_overrides};
 use super::{CompRequest, DataRequest, NoValue, RecurrenceRequest};
-use crate::ical::{CalendarObject, Component, Property};
+use crate::ical::{CalendarObject, Component, Property, to_jcal};
 use crate::recur::{Budget, BudgetExceeded, Series};
-use crate::zone::Zone;
+use crate::zone::{Zone, with_timezones};
 
 /// The text that answers `request` for `object`, whose stored bytes are `stored`. Returns `stored` itself where the
 /// request is for everything.
@@ -51,8 +51,10 @@ fn write(
     floating: &Zone,
     budget: &mut Budget,
 ) -> Result<String, BudgetExceeded> {
-    if *request == DataRequest::default() {
-        return Ok(stored.to_owned());
+    let only_timezones = DataRequest { timezones: request.timezones, ..DataRequest::default() };
+    if *request == only_timezones {
+        let calendar = with_timezones(&object.calendar, request.timezones);
+        return Ok(if matches!(calendar, Cow::Borrowed(_)) { stored.to_owned() } else { calendar.to_ics() });
     }
     let mut calendar = Cow::Borrowed(&object.calendar);
     if let Some(series) = series {
@@ -67,10 +69,12 @@ fn write(
             limited_freebusy(calendar.to_mut(), window, series.zones());
         }
     }
-    match &request.comp {
-        Some(comp) if calendar.is(&comp.name) => Ok(partial(&calendar, comp).to_ics()),
-        _ => Ok(calendar.to_ics()),
-    }
+    let calendar = with_timezones(&calendar, request.timezones);
+    let calendar = match &request.comp {
+        Some(comp) if calendar.is(&comp.name) => Cow::Owned(partial(&calendar, comp)),
+        _ => calendar,
+    };
+    Ok(if request.jcal { to_jcal(&calendar).to_string() } else { calendar.to_ics() })
 }
 
 /// The parts of `component` that `request` names. A request that names nothing at all is one for everything: RFC 4791

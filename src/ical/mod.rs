@@ -28,7 +28,7 @@ pub use jcal::{from_jcal, parse_jcal, to_jcal};
 pub use object::{CalendarObject, ComponentKind, Invalid, InvalidKind, Override};
 pub use parse::{parse, parse_stream};
 pub use rule::rule_parts;
-pub use split::{Joiner, PRODID, join, new_calendar, split};
+pub use split::{Joiner, PRODID, join, new_calendar, split, used_tzids};
 pub use text::{decode_param, encode_param, escape_text, split_raw, unescape_text};
 pub use tree::{Component, Param, Property};
 pub use value::{DateOrTime, Duration, Period, PeriodEnd, ValueError, format_offset, parse_offset, parse_utc};

@@ -58,7 +58,7 @@ fn object(calendar: &Component, zones: &HashMap<String, &Component>, group: &[&C
 }
 
 /// The TZIDs that `components` and what is inside them name, each once, in order of appearance.
-pub(super) fn used_tzids(components: &[&Component]) -> Vec<String> {
+pub fn used_tzids(components: &[&Component]) -> Vec<String> {
     let mut used = Vec::new();
     let mut seen = HashSet::new();
     let mut open: Vec<&Component> = components.iter().rev().copied().collect();

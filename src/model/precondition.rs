@@ -40,7 +40,7 @@ pub enum Precondition {
     SupportedFilter,
     /// CALDAV:supported-collation
     SupportedCollation,
-    /// CALDAV:valid-timezone for a timezone-id (RFC 7809 §5.1)
+    /// CALDAV:valid-timezone for a timezone-id (RFC 7809 §3.1.5, §3.1.6), or a TZID
     ValidTimezoneId,
     // RFC 4918, 3253, 3744, 4331, 5689, 5995, 6578
     /// DAV:resource-must-be-null

@@ -1,13 +1,15 @@
 //! Conditional requests: If-Match and its kin (RFC 9110 §13) and If (RFC 4918 §10.4), as values. The edge parses the headers;
 //! use-cases evaluate them on the very state that their batch then asserts, so that nothing can change in between.
 
-use super::form::SUFFIXES;
 use super::locks::Locks;
 use super::tree::{self, Node, Resource};
 use super::{Context, Error};
 use crate::access::Actor;
 use crate::base::{ETag, LockToken, Utc};
 use crate::model::{Collection, Object, Path, Privilege};
+
+/// Stands between the tag of a state and the name of a representation of it other than the stored bytes.
+const VARIANT_MARK: char = '-';
 
 /// Everything that a request demands of the state before it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -101,6 +103,17 @@ impl Validators {
     /// Those of an object.
     pub fn of_object(object: &Object) -> Self {
         Self { tag: Some(opaque(object.etag)), modified: object.modified }
+    }
+
+    /// Those of another representation of the same state: a strong tag stands for one sequence of bytes (RFC 9110 §8.8.1),
+    /// but whichever of them a writer has seen, it has seen this state. An empty name changes nothing.
+    #[must_use]
+    pub fn of_variant(mut self, name: &str) -> Self {
+        if let Some(tag) = self.tag.as_mut().filter(|_| !name.is_empty()) {
+            tag.push(VARIANT_MARK);
+            tag.push_str(name);
+        }
+        self
     }
 
     /// Those of a collection. Only calendars have a representation, and so a tag.
@@ -210,7 +223,8 @@ impl Conditions {
 impl Tag {
     /// Whether it names the state with the tag `own`, in this representation or another.
     fn is_of(&self, own: &str) -> bool {
-        self.opaque == own || SUFFIXES.iter().any(|suffix| self.opaque.strip_suffix(suffix) == Some(own))
+        let variant = self.opaque.strip_prefix(own);
+        variant.is_some_and(|variant| variant.is_empty() || variant.starts_with(VARIANT_MARK))
     }
 }
 

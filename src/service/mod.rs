@@ -7,7 +7,6 @@ pub mod collections;
 pub mod conditions;
 pub mod directory;
 mod error;
-pub mod form;
 pub mod freebusy;
 pub mod index;
 pub mod locks;

@@ -17,6 +17,7 @@
 mod iana;
 mod names;
 mod object;
+mod reference;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use chrono::NaiveDateTime;
 
 pub use iana::data_version;
 pub use object::Zones;
+pub use reference::{Timezones, is_standard, unknown_tzid, with_timezones, with_timezones_since};
 use table::Table;
 
 use crate::base::Utc;

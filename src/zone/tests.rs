@@ -269,3 +269,29 @@ fn a_vtimezone_that_makes_no_sense_is_none_and_costs_little() {
 fn the_version_of_the_data_is_told() {
     assert!(data_version().starts_with("20"), "{}", data_version());
 }
+
+#[test]
+fn standard_is_what_everybody_with_zone_data_calls_so() {
+    for tzid in ["Europe/Berlin", "US/Eastern", "UTC", "Etc/GMT+5", "Asia/Calcutta"] {
+        assert!(is_standard(tzid), "{tzid}");
+    }
+    let known_to_us =
+        ["W. Europe Standard Time", "europe/berlin", "/x.example/Europe/Berlin", "GMT+0200", "America/New York"];
+    for tzid in known_to_us {
+        assert!(Zone::named(tzid).is_some() && !is_standard(tzid), "{tzid}");
+    }
+    assert!(!is_standard("Nowhere") && !is_standard(""));
+}
+
+#[test]
+fn what_is_written_for_an_old_series_is_right_to_this_day() {
+    let since = Utc(civil::days(1981, 1, 1) * civil::DAY);
+    for name in ["America/New_York", "Asia/Tehran", "Europe/Moscow", "Africa/Casablanca", "America/Sao_Paulo"] {
+        let original = zone(name);
+        let copy = vtimezone::zone(&original.vtimezone("Written", since)).expect("it can be read");
+        for hour in 0..70_000 {
+            let utc = since.plus(hour * 7 * 3600);
+            assert_eq!(copy.offset_at(utc), original.offset_at(utc), "{name} {utc}");
+        }
+    }
+}

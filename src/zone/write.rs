@@ -10,8 +10,10 @@ use crate::base::Utc;
 use crate::ical::{Component, Property, format_offset};
 use crate::rule::civil::{self, DAY};
 
-/// Irregular changes more years ahead than this are not foreseen by anybody.
+/// Irregular changes more years ahead than this are not foreseen by anybody,
 const IRREGULAR_YEARS_MAX: i64 = 20;
+/// those before this year excepted: a series that began long ago still goes on.
+const IRREGULAR_UNTIL: i64 = 2050;
 
 /// A change as its part of the VTIMEZONE needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +41,8 @@ pub(super) fn vtimezone(zone: &Zone, tzid: &str, around: Utc) -> Component {
     let mut parts = vec![in_force(zone, &onsets, year)];
     let coming: Vec<Onset> = onsets.into_iter().filter(|onset| onset.year() >= year).collect();
     let (regular_from, patterns) = regular(&coming);
-    let irregular = coming.iter().filter(|onset| onset.year() < regular_from.min(year + IRREGULAR_YEARS_MAX));
+    let irregular_until = regular_from.min(IRREGULAR_UNTIL.max(year + IRREGULAR_YEARS_MAX));
+    let irregular = coming.iter().filter(|onset| onset.year() < irregular_until);
     group(irregular.copied(), &mut parts);
     let mut vtimezone = Component::new("VTIMEZONE").with(Property::with_text("TZID", tzid));
     for part in &parts {

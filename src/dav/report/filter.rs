@@ -8,7 +8,6 @@ use crate::filter::{
 };
 use crate::model::Precondition;
 use crate::service::Error;
-use crate::service::form::Syntax;
 use crate::xml::{Element, ns};
 
 /// CALDAV:filter.
@@ -132,13 +131,23 @@ fn utc(text: &str) -> Result<Utc, Failure> {
         .map_err(|_| invalid(&format!("{text:?} is not a time in UTC such as 20261122T080000Z")))
 }
 
+/// The media type of jCal (RFC 7265 §8.1).
+pub const JCAL: &str = "application/calendar+json";
+
 /// CALDAV:calendar-data in a request.
 ///
 /// # Errors
 /// CALDAV:supported-calendar-data for another type or version; CALDAV:valid-filter for a window that is none.
 pub fn data_request(element: &Element) -> Result<DataRequest, Failure> {
-    syntax(element)?;
-    let mut request = DataRequest::default();
+    let content_type = element.attribute("content-type").unwrap_or("text/calendar");
+    let version = element.attribute("version").unwrap_or("2.0");
+    let jcal = content_type.eq_ignore_ascii_case(JCAL);
+    if !(jcal || content_type.eq_ignore_ascii_case("text/calendar")) || version != "2.0" {
+        let message =
+            format!("calendar data comes as text/calendar 2.0 or {JCAL} 2.0, not as {content_type} {version}");
+        return Err(Error::precondition(Precondition::SupportedCalendarData, message).into());
+    }
+    let mut request = DataRequest { jcal, ..DataRequest::default() };
     for child in element.children() {
         match caldav(child) {
             Some("comp") => request.comp = Some(comp_request(child, 0)?),
@@ -149,24 +158,6 @@ pub fn data_request(element: &Element) -> Result<DataRequest, Failure> {
         }
     }
     Ok(request)
-}
-
-/// The media type in which a CALDAV:calendar-data wants its data (RFC 4791 §9.6, RFC 7265 §7).
-///
-/// # Errors
-/// CALDAV:supported-calendar-data for a type or version that is not served.
-pub fn syntax(element: &Element) -> Result<Syntax, Failure> {
-    let content_type = element.attribute("content-type").unwrap_or("text/calendar").to_ascii_lowercase();
-    let version = element.attribute("version").unwrap_or("2.0");
-    match (content_type.as_str(), version) {
-        ("text/calendar", "2.0") => Ok(Syntax::ICalendar),
-        ("application/calendar+json", "2.0") => Ok(Syntax::JCal),
-        _ => {
-            let message =
-                format!("calendar data comes as text/calendar 2.0 or as jCal, not as {content_type} {version}");
-            Err(Error::precondition(Precondition::SupportedCalendarData, message).into())
-        }
-    }
 }
 
 fn comp_request(element: &Element, depth: u32) -> Result<CompRequest, Failure> {

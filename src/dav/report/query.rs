@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
-use super::filter::{data_request, filter, syntax};
+use super::filter::{JCAL, data_request, filter};
 use crate::access::Actor;
-use crate::dav::headers;
+use crate::dav::headers::timezones;
 use crate::dav::multistatus::Multistatus;
 use crate::dav::props::{Asked, Sight, Style, Target, respond};
 use crate::dav::{Failure, Request, Response};
 use crate::filter::DataRequest;
 use crate::model::{Path, Precondition, Privilege};
 use crate::recur::Budget;
-use crate::service::form::{Form, Syntax};
 use crate::service::query::{self, Hit, Query, Reach, Search};
 use crate::service::tree::{self, Resource};
 use crate::service::zones::Floating;
@@ -24,7 +23,6 @@ use crate::xml::{Element, ns};
 pub struct Wanted {
     asked: Asked,
     data: Option<DataRequest>,
-    form: Form,
     style: Style,
 }
 
@@ -35,11 +33,12 @@ impl Wanted {
     /// Those of the properties' and of the data's grammar.
     pub fn of(root: &Element, request: &Request, context: &Context) -> Result<Self, Failure> {
         let data = root.child(ns::DAV, "prop").and_then(|prop| prop.child(ns::CALDAV, "calendar-data"));
-        let syntax = data.map(syntax).transpose()?.unwrap_or_default();
-        let form = Form { syntax, timezones: headers::timezones(&request.headers) };
-        let data = data.map(data_request).transpose()?;
+        let mut data = data.map(data_request).transpose()?;
+        if let Some(data) = &mut data {
+            data.timezones = timezones(&request.headers);
+        }
         let asked = Asked::of_report(root, &context.limits)?.without(ns::CALDAV, "calendar-data");
-        Ok(Self { asked, data, form, style: Style::of(&request.headers) })
+        Ok(Self { asked, data, style: Style::of(&request.headers) })
     }
 
     /// The sight that its properties take.
@@ -66,16 +65,13 @@ impl Wanted {
         match &self.data {
             None => respond(out.writer(), sight, target, &self.asked, self.style, None),
             Some(request) => {
-                let mut text = hit.data(&sight.context, request, budget).await?;
-                let written = self.form.of(text.as_bytes(), &sight.context.limits).map(String::from_utf8);
-                let is_jcal = self.form.syntax == Syntax::JCal && written.is_some();
-                if let Some(Ok(written)) = written {
-                    text = written;
-                }
+                let text = hit.data(&sight.context, request, budget).await?;
+                // A broken object comes as it is stored, whatever was asked for.
+                let jcal = request.jcal && hit.parsed.is_some();
                 let mut extra = |writer: &mut crate::xml::Writer| {
                     writer.open(ns::CALDAV, "calendar-data");
-                    if is_jcal {
-                        writer.attribute("content-type", "application/calendar+json").attribute("version", "2.0");
+                    if jcal {
+                        writer.attribute("content-type", JCAL).attribute("version", "2.0");
                     }
                     writer.text(&text).close();
                 };
@@ -157,7 +153,7 @@ pub fn reach(request: &Request) -> Reach {
     }
 }
 
-/// CALDAV:timezone (RFC 4791 §9.8) or CALDAV:timezone-id (RFC 7809 §5.1).
+/// CALDAV:timezone (RFC 4791 §9.8) or CALDAV:timezone-id (RFC 7809 §6.2).
 fn floating(root: &Element, context: &Context) -> Result<Option<Floating>, Failure> {
     if let Some(id) = root.child(ns::CALDAV, "timezone-id") {
         let zone = Floating::named(&id.text());

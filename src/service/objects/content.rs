@@ -7,6 +7,7 @@ use crate::base::{ETag, Limits};
 use crate::ical::{self, CalendarObject, Invalid, InvalidKind};
 use crate::model::{CalendarSettings, Index, Precondition};
 use crate::service::Error;
+use crate::zone;
 
 /// A body that may be stored.
 #[derive(Debug, Clone)]
@@ -52,7 +53,7 @@ pub fn file_content(
 /// Takes a body for a calendar with `settings`.
 ///
 /// # Errors
-/// The preconditions of RFC 4791 §5.3.2.1.
+/// The preconditions of RFC 4791 §5.3.2.1, and CALDAV:valid-timezone for a time in a zone that nobody can know.
 pub fn calendar_content(
     limits: &Limits,
     settings: &CalendarSettings,
@@ -73,6 +74,11 @@ pub fn calendar_content(
         let kinds: Vec<_> = settings.components.iter().map(|kind| kind.name()).collect();
         let message = format!("this calendar takes {} and no {}", kinds.join(", "), object.kind.name());
         return Err(Error::precondition(Precondition::SupportedCalendarComponent, message));
+    }
+    if let Some(tzid) = zone::unknown_tzid(&object.calendar) {
+        let shown: String = tzid.chars().take(60).collect();
+        let message = format!("nobody knows the time zone {shown:?}; send its VTIMEZONE with it (RFC 7809 §4)");
+        return Err(Error::precondition(Precondition::ValidTimezoneId, message));
     }
     let index = Some(Index::Row(row::index_of(&object, limits)?));
     let etag = ETag::of(&bytes);
