@@ -109,6 +109,15 @@ pub enum Verb {
         #[arg(long, value_name = "ENGINE")]
         to: EngineName,
     },
+    /// Look at everything around the server that can be wrong, and say what to do
+    ///
+    /// Configuration, data directory, disk, clock, zone data, certificate, address, other servers. Exit code 1 if
+    /// something fails; warnings alone are 0.
+    Doctor {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// The configuration
     #[command(subcommand)]
     Config(ConfigVerb),

@@ -10,6 +10,7 @@ mod calendars;
 pub mod command;
 pub mod config;
 pub mod docs;
+mod doctor;
 mod draft;
 mod freebusy;
 mod input;
@@ -19,6 +20,7 @@ mod serve;
 mod socket;
 mod times;
 mod transfers;
+mod watch;
 mod welcome;
 
 use std::path::{Path, PathBuf};
@@ -75,6 +77,10 @@ fn execute(arguments: Arguments) -> Result<Exit, Ended> {
             let config = configuration(&place, Some(&serve))?;
             runtime.block_on(serve::serve(&place.data, config)).map_err(failed)?;
             Ok(Exit::Done)
+        }
+        Verb::Doctor { json } => {
+            let config = configuration(&place, None).map_err(|(_, why)| why);
+            Ok(runtime.block_on(doctor::doctor(&place.data, config, json)))
         }
         Verb::Restore { file } => {
             let config = configuration(&place, None)?;
@@ -174,7 +180,7 @@ fn work(verb: Verb) -> Result<(Command, Vec<PathBuf>, Target), Ended> {
         Verb::Backup { file } => Ok((Command::Backup, Vec::new(), Target::Whole(file))),
         Verb::Compact => plain(Command::Compact),
         Verb::Migrate { to } => plain(Command::Migrate { to: Engine::from(to).name().to_owned() }),
-        Verb::Serve(_) | Verb::Config(_) | Verb::Restore { .. } => {
+        Verb::Serve(_) | Verb::Config(_) | Verb::Restore { .. } | Verb::Doctor { .. } => {
             Err(failed("this command does not work on the store"))
         }
     }

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::watch as channel;
 
 use super::config::{Config, LogFormat};
 use super::socket::Socket;
-use super::{open_store, welcome};
+use super::{open_store, watch, welcome};
 use crate::server::{App, Options, Tls, TlsFiles, run, serve_metrics, start_logs, start_metrics};
 use crate::service::Context;
 
@@ -34,7 +34,7 @@ pub async fn serve(data: &Path, config: Config) -> Result<(), String> {
     let context = Arc::new(Context::new(store, config.limits.clone()));
     let url = config.server.public_url.clone().unwrap_or_else(|| welcome::local_url(address, tls.is_some()));
     greet(&context, data, &url).await?;
-    let (stop, stopped) = watch::channel(false);
+    let (stop, stopped) = channel::channel(false);
     let metrics = metrics.map(|(handle, at)| tokio::spawn(serve_metrics(handle, at, wait(stopped.clone()))));
     let socket = match Socket::open(data) {
         Ok(socket) => Some(socket),
@@ -49,9 +49,14 @@ pub async fn serve(data: &Path, config: Config) -> Result<(), String> {
     });
     let app = App::new(Arc::clone(&context), options(&config, tls));
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "server.started");
+    watch::notify("READY=1");
     let ending = tokio::spawn(signals(stop));
+    let watching = {
+        let (context, config) = (Arc::clone(&context), config.clone());
+        metrics.is_some().then(|| tokio::spawn(async move { watch::gauges(&context, &config).await }))
+    };
     run(app, listener, wait(stopped)).await;
-    for task in [metrics, commands, Some(ending)].into_iter().flatten() {
+    for task in [metrics, commands, watching, Some(ending)].into_iter().flatten() {
         task.abort();
         let _ = task.await;
     }
@@ -60,12 +65,12 @@ pub async fn serve(data: &Path, config: Config) -> Result<(), String> {
 }
 
 /// Completes when the server is to end.
-async fn wait(mut stopped: watch::Receiver<bool>) {
+async fn wait(mut stopped: channel::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
 /// Ends the server on the first SIGTERM or SIGINT, and the process on the second.
-async fn signals(stop: watch::Sender<bool>) {
+async fn signals(stop: channel::Sender<bool>) {
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         tracing::error!("signals cannot be received; only SIGKILL ends this process");
@@ -80,6 +85,7 @@ async fn signals(stop: watch::Sender<bool>) {
             std::process::exit(130);
         }
         tracing::info!("server.ending");
+        watch::notify("STOPPING=1");
         let _ = stop.send(true);
     }
 }
@@ -102,13 +108,13 @@ async fn listen(at: &str, setting: &str) -> Result<(TcpListener, std::net::Socke
 }
 
 fn tls(config: &Config) -> Result<Option<Tls>, String> {
-    match (&config.tls.cert, &config.tls.key) {
-        (Some(cert), Some(key)) => {
-            let files = TlsFiles { cert: cert.clone(), key: key.clone(), poll: CERTIFICATE_POLL };
-            Tls::load(files).map(Some)
-        }
-        _ => Ok(None),
-    }
+    tls_files(config).map(Tls::load).transpose()
+}
+
+/// Where the certificate lies, if there is one.
+pub(super) fn tls_files(config: &Config) -> Option<TlsFiles> {
+    let (cert, key) = (config.tls.cert.clone()?, config.tls.key.clone()?);
+    Some(TlsFiles { cert, key, poll: CERTIFICATE_POLL })
 }
 
 fn options(config: &Config, tls: Option<Tls>) -> Options {

@@ -17,6 +17,7 @@ mod record;
 mod telemetry;
 mod throttle;
 mod tls;
+mod validity;
 
 pub use app::{App, Options};
 pub use listener::run;

@@ -11,6 +11,9 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::validity::validity;
+use crate::base::Utc;
+
 /// Where certificate and key lie, and how often they are looked at.
 #[derive(Debug, Clone)]
 pub struct TlsFiles {
@@ -26,6 +29,19 @@ pub struct TlsFiles {
 pub struct Tls {
     files: TlsFiles,
     current: RwLock<Arc<ServerConfig>>,
+}
+
+impl TlsFiles {
+    /// From when to when the certificate is valid, if it and its key can be served with at all.
+    ///
+    /// # Errors
+    /// Which file is wrong, and how.
+    pub fn validity(&self) -> Result<(Utc, Utc), String> {
+        configuration(self)?;
+        let chain = certificates(&self.cert)?;
+        let own = chain.first().and_then(|certificate| validity(certificate));
+        own.ok_or_else(|| format!("{} does not say how long it is valid", self.cert.display()))
+    }
 }
 
 /// When the two files were last written.

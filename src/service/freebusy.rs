@@ -111,6 +111,8 @@ pub async fn masks(
     let mut masks = Vec::new();
     for week in first..=last {
         let known = shared.read().await.busy(week);
+        let outcome = if known.is_some() { "hit" } else { "miss" };
+        metrics::counter!("kalends_mask_cache_total", "outcome" => outcome).increment(1);
         masks.push(match known {
             Some(mask) => mask,
             None => compute(context, calendar, week).await?,

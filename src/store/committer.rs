@@ -217,15 +217,17 @@ impl<'a> Worker<'a> {
         let mut answers = Vec::with_capacity(batches.len());
         for (batch, answer) in batches {
             self.garbage |= batch.writes.iter().any(|write| matches!(write, Write::DeleteCollection(_)));
-            answers.push((answer, writes::run(&mut group, &batch)));
+            let outcome = writes::run(&mut group, &batch);
+            answers.push((answer, outcome, Tally::of(&batch)));
         }
         let (changes, newest_event) = group.finish();
         let done = self.persist(&changes, newest_event);
-        for (answer, outcome) in answers {
+        for (answer, outcome, tally) in answers {
             let outcome = match (&done, outcome) {
                 (Err(error), Ok(_)) => Err(CommitError::Store(error.clone())),
                 (_, outcome) => outcome,
             };
+            tally.count(&outcome);
             // Whoever no longer waits has gone away; the batch is committed all the same.
             let _ = answer.send(outcome);
         }
@@ -262,6 +264,49 @@ impl<'a> Worker<'a> {
             tracing::warn!(error = %error, "store.purge.failed: the next deletion or start tries again");
             false
         })
+    }
+}
+
+/// What a batch changes, for the metrics.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    put: u64,
+    deleted: u64,
+    collections: u64,
+}
+
+impl Tally {
+    fn of(batch: &Batch) -> Self {
+        let mut tally = Self::default();
+        for write in &batch.writes {
+            match write {
+                Write::PutObject(..) | Write::PutObjectRow(..) => tally.put += 1,
+                Write::DeleteObject(..) => tally.deleted += 1,
+                Write::CreateCollection(_)
+                | Write::UpdateCollection(_)
+                | Write::MoveCollection(..)
+                | Write::DeleteCollection(_) => tally.collections += 1,
+                _ => {}
+            }
+        }
+        tally
+    }
+
+    fn count(self, outcome: &Result<Commit, CommitError>) {
+        let name = match outcome {
+            Ok(_) => "done",
+            Err(CommitError::Failed { .. }) => "refused",
+            Err(CommitError::Store(_)) => "failed",
+        };
+        metrics::counter!("kalends_store_batches_total", "outcome" => name).increment(1);
+        if outcome.is_err() {
+            return;
+        }
+        for (kind, number) in [("put", self.put), ("delete", self.deleted), ("collection", self.collections)] {
+            if number > 0 {
+                metrics::counter!("kalends_changes_total", "kind" => kind).increment(number);
+            }
+        }
     }
 }
 

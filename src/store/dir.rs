@@ -244,6 +244,15 @@ pub(super) fn open_engine(engine: Engine, path: &Path, cache_bytes: u64) -> Resu
     })
 }
 
+/// The bytes free for us on the disk of `dir`.
+///
+/// # Errors
+/// The operating system's.
+pub fn free_bytes(dir: &Path) -> Result<u64, StoreError> {
+    let stat = statvfs(dir).map_err(|error| io_error("asking for the free space", &error.into()))?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
 /// Looks at the free space before each write: refusing one beforehand is harmless, failing in the middle is not.
 #[derive(Debug)]
 pub(super) struct Space(PathBuf);
@@ -254,11 +263,15 @@ impl Space {
         (options.engine != Engine::Memory).then(|| Self(options.dir.clone()))
     }
 
+    /// The bytes that are free.
+    pub(super) fn free(&self) -> Result<u64, StoreError> {
+        free_bytes(&self.0)
+    }
+
     /// Refuses changes that would leave less than the reserve.
     pub(super) fn check(&self, changes: &Changes) -> Result<(), StoreError> {
         let bytes: usize = changes.iter().map(|(key, row)| key.len() + row.as_ref().map_or(0, bytes::Bytes::len)).sum();
-        let stat = statvfs(&self.0).map_err(|error| io_error("asking for the free space", &error.into()))?;
-        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        let free = self.free()?;
         if free < RESERVE_BYTES.saturating_add(bytes as u64) {
             let dir = self.0.display();
             return Err(StoreError::Full(format!("{dir} has {free} bytes left; free some space and try again")));

@@ -32,7 +32,7 @@ mod writes;
 pub use backup::{Backup, BackupSize, restore_backup};
 pub use batch::{Assert, Batch, Commit, CommitError, Draft, StoreError, Write};
 pub use check::Finding;
-pub use dir::{Engine, Options};
+pub use dir::{Engine, Options, free_bytes};
 pub use restore::Restore;
 pub use rewrite::Rewritten;
 pub use snapshot::{Row, Snapshot};
@@ -57,6 +57,17 @@ struct Inner {
     next_collection: AtomicU64,
     next_principal: AtomicU64,
     _lock: Option<dir::DirLock>,
+}
+
+/// How a store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Condition {
+    /// The bytes of the engine's files.
+    pub disk_bytes: u64,
+    /// The bytes free on their disk; `None` for a store in memory.
+    pub free_bytes: Option<u64>,
+    /// Whether writes are taken: not after one that could not be made durable.
+    pub writable: bool,
 }
 
 /// A page of a listing in the order of names, and whether there is more behind it.

@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use super::keys::{self, Key, Table};
 use super::kv::Kv;
 use super::rows::{self, CollectionRow};
-use super::{Page, Store, StoreError};
-use crate::base::{CollectionId, PrincipalId, Revision};
+use super::{Condition, Page, Store, StoreError};
+use crate::base::{CollectionId, PrincipalId, Revision, Utc};
 use crate::model::{Change, ChangeKind, Collection, Credentials, Event, Lock, Object, Principal, UserName};
 
 impl Store {
@@ -181,6 +181,30 @@ impl Store {
     pub async fn locks(&self) -> Result<Vec<Lock>, StoreError> {
         let _gate = self.0.shared.read();
         Ok(self.0.shared.locks())
+    }
+
+    /// How many durable events wait in the outbox, and since when the oldest; `None` if none does.
+    ///
+    /// # Errors
+    /// If the storage fails or is damaged.
+    pub fn outbox(&self) -> Result<Option<(u64, Utc)>, StoreError> {
+        let kv = &**self.0.shared.read();
+        let newest = self.0.shared.durable_events();
+        let range = (keys::event(0), keys::behind(keys::event(newest)));
+        let oldest: Page<Event> = page(kv, range, 1, |_, row| rows::decode(row, "events"))?;
+        let oldest = oldest.rows.first();
+        // Numbers are given out one after the other, and trimmed from the front.
+        Ok(oldest.map(|event| (newest.saturating_sub(event.seq).saturating_add(1), event.at)))
+    }
+
+    /// How the store is: what a monitor asks.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn condition(&self) -> Result<Condition, StoreError> {
+        let shared = &self.0.shared;
+        let disk_bytes = shared.engine().disk_bytes()?;
+        Ok(Condition { disk_bytes, free_bytes: shared.free_bytes()?, writable: shared.takes_writes().is_ok() })
     }
 
     /// Durable events behind `after`, in order.

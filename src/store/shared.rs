@@ -123,6 +123,11 @@ impl Shared {
         self.space.as_ref().map_or(Ok(()), |space| space.check(changes))
     }
 
+    /// The bytes free on the store's disk, if it has one.
+    pub(super) fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
+        self.space.as_ref().map(dir::Space::free).transpose()
+    }
+
     /// Takes no further writes, because of `error`.
     pub(super) fn fail(&self, error: &StoreError) {
         tracing::error!(error = %error, "store.write.failed: no more writes are taken; remove the cause, then restart");

@@ -165,15 +165,20 @@ pub struct TestServer {
 
 impl TestServer {
     pub fn start(limits: Limits, options: Options) -> Self {
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let clock = Arc::new(FixedClock::new(Utc(1_800_000_000)));
         let store = Store::open(&kalends::store::Options {
             dir: std::path::PathBuf::new(),
             engine: Engine::Memory,
             cache_bytes: 1,
             tombstones_max: limits.tombstones_max,
         });
-        let mut context = Context::new(store.expect("memory opens"), limits);
+        Self::over(store.expect("memory opens"), limits, options)
+    }
+
+    /// A server over this store.
+    pub fn over(store: Store, limits: Limits, options: Options) -> Self {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let clock = Arc::new(FixedClock::new(Utc(1_800_000_000)));
+        let mut context = Context::new(store, limits);
         context.clock = Arc::clone(&clock) as _;
         let context = Arc::new(context);
         let (stop, stopped) = oneshot::channel();
