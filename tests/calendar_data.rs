@@ -236,7 +236,7 @@ fn parts_of_expansions() {
             Some(vec![comp("VEVENT", Some(&[("DTSTART", NoValue::Whole)]), Some(vec![]))]),
         )),
         recurrence: RecurrenceRequest::Expand(range("20260110T000000Z/20260112T000000Z")),
-        limit_freebusy: None,
+        ..DataRequest::default()
     };
     assert_eq!(
         rendered(&request, &stored, &Zone::utc()),
