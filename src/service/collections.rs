@@ -4,7 +4,7 @@ use super::conditions::Conditions;
 use super::locks::{self, Locks};
 use super::properties::{Instruction, Outcome, set_on, updated};
 use super::tree::{self, Node, Resource};
-use super::{Context, Error, objects};
+use super::{Context, Error, objects, resources};
 use crate::access::Actor;
 use crate::model::{
     Ace, CalendarSettings, Collection, CollectionKind, EventKind, Object, Path, Precondition, Privilege, TrailingSlash,
@@ -143,12 +143,7 @@ async fn check_parent(
     if parent.above.len() as u64 >= context.limits.path_depth_max {
         return Err(Error::Forbidden("collections are nested too deep here (limit path_depth_max)".into()));
     }
-    let siblings = context.store.children(parent.collection.id).await?.len();
-    if siblings as u64 >= context.limits.collections_max {
-        let message = format!("there are {siblings} collections here, which is the most (limit collections_max)");
-        return Err(Error::precondition(Precondition::QuotaNotExceeded, message));
-    }
-    Ok(())
+    resources::room_for_collections(context, &parent.collection, 1).await
 }
 
 /// Replaces the grants on the collection at `path` (RFC 3744 §8.1).

@@ -268,6 +268,7 @@ async fn spot(context: &Context, actor: Actor, path: &Path) -> Result<Spot, Erro
                 return Err(Error::Forbidden(why.into()));
             }
             super::objects::check_name(context, name)?;
+            super::objects::check_depth(context, path)?;
             Ok(Spot { member: Some(name.to_owned()), exists: false, node })
         }
         Err(error) => Err(error),

@@ -7,7 +7,7 @@ use super::conditions::Conditions;
 use super::tree::{self, Node, Resource};
 use super::{Context, Error, locks};
 use crate::access::Actor;
-use crate::base::Limits;
+use crate::base::{Limits, Secret};
 use crate::ical;
 use crate::model::{
     CalendarSettings, Collection, CollectionKind, Components, EventKind, Object, Path, Precondition, Principal,
@@ -138,8 +138,9 @@ fn batch_of(
     Ok(match resource {
         Resource::Fixed(_) => return Err(Error::Forbidden("this collection is the server's own".into())),
         Resource::Principal(principal) => {
+            let before = Secret::new(principal.clone());
             of_principal(context, actor, *principal, instructions)?.map(|principal| Batch {
-                asserts: vec![Assert::PrincipalPresent(principal.id)],
+                asserts: vec![Assert::PrincipalIs(before)],
                 writes: vec![Write::PutPrincipal(principal)],
                 ..batch
             })
@@ -158,8 +159,8 @@ fn batch_of(
             let id = node.collection.id;
             of_object(context, *object, instructions).map(|object| Batch {
                 asserts: vec![
-                    Assert::CollectionAt(id, node.collection.revision),
-                    Assert::ObjectIs(id, object.name.clone(), object.etag),
+                    Assert::CollectionPresent(id),
+                    Assert::ObjectAt(id, object.name.clone(), object.revision),
                 ],
                 writes: vec![Write::PutObjectRow(id, object)],
                 ..batch
@@ -344,5 +345,7 @@ fn check_availability(text: &str, limits: &Limits) -> Result<(), Refusal> {
     let Ok(calendar) = ical::parse(text.trim().as_bytes(), limits) else { return Err(invalid) };
     let fits = calendar.components.iter().all(|component| component.is("VAVAILABILITY") || component.is("VTIMEZONE"));
     let any = calendar.components.iter().any(|component| component.is("VAVAILABILITY"));
-    if calendar.is("VCALENDAR") && fits && any { Ok(()) } else { Err(invalid) }
+    let series: usize = calendar.components.iter().map(|component| component.children("AVAILABLE").count()).sum();
+    let few = series as u64 <= limits.availables_max;
+    if calendar.is("VCALENDAR") && fits && any && few { Ok(()) } else { Err(invalid) }
 }

@@ -6,6 +6,7 @@ use super::group::Group;
 use super::keys::{self, Table};
 use super::{Assert, CommitError, StoreError, rows};
 use crate::base::CollectionId;
+use crate::model::{Credentials, Principal};
 
 /// What became of an assertion: it holds, or not, and what was found instead.
 enum Verdict {
@@ -48,6 +49,10 @@ fn verdict(group: &mut Group<'_>, assert: &Assert) -> Result<Verdict, StoreError
             Some(row) => rows::decode_object(name, &row)?.etag == *etag,
             None => false,
         },
+        Assert::ObjectAt(id, name, revision) => match group.get(&keys::member(Table::Objects, *id, name))? {
+            Some(row) => rows::decode_object(name, &row)?.revision == *revision,
+            None => false,
+        },
         Assert::ObjectPresent(id, name) => group.has(&keys::member(Table::Objects, *id, name))?,
         Assert::NameFree(id, name) => name_free(group, *id, name)?,
         Assert::UidFree(id, uid, but) => return uid_free(group, *id, uid, but.as_deref()),
@@ -63,6 +68,14 @@ fn verdict(group: &mut Group<'_>, assert: &Assert) -> Result<Verdict, StoreError
         Assert::UsageAtMost(owner, most) => group.usage(*owner)? <= *most,
         Assert::PrincipalFree(name) => !group.has(&keys::principal_name(name))?,
         Assert::PrincipalPresent(id) => group.has(&keys::principal(*id))?,
+        Assert::PrincipalIs(principal) => match group.get(&keys::principal(principal.expose().id))? {
+            Some(row) => rows::decode::<Principal>(&row, "principals")? == **principal.expose(),
+            None => false,
+        },
+        Assert::CredentialsAre(id, credentials) => match group.get(&keys::credentials(*id))? {
+            Some(row) => rows::decode::<Credentials>(&row, "credentials")? == *credentials,
+            None => *credentials == Credentials::default() && group.has(&keys::principal(*id))?,
+        },
     };
     Ok(holds.into())
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::base::{CollectionId, ETag, LockToken, PrincipalId, Revision, Utc};
+use crate::base::{CollectionId, ETag, LockToken, PrincipalId, Revision, Secret, Utc};
 use crate::model::{Collection, Credentials, EventKind, Lock, Object, Principal, UserName};
 
 /// One write: all of it is there after a crash, or none (invariant S1).
@@ -25,6 +25,9 @@ pub struct Batch {
 pub enum Assert {
     /// The object is there and has this tag.
     ObjectIs(CollectionId, String, ETag),
+    /// The object is there and nothing of it has changed since this revision, neither its bytes nor its properties: it is
+    /// what its reader saw.
+    ObjectAt(CollectionId, String, Revision),
     /// The object is there.
     ObjectPresent(CollectionId, String),
     /// Neither an object nor a collection has this name there.
@@ -45,6 +48,10 @@ pub enum Assert {
     PrincipalFree(UserName),
     /// The principal is there.
     PrincipalPresent(PrincipalId),
+    /// The principal is what its reader saw. Secret, since failed assertions are told in errors.
+    PrincipalIs(Secret<Box<Principal>>),
+    /// The principal is there and can log in with what its reader saw.
+    CredentialsAre(PrincipalId, Credentials),
 }
 
 /// A single write.

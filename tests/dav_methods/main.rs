@@ -9,6 +9,7 @@ mod copymove;
 mod get;
 mod locks;
 mod put;
+mod races;
 mod timezones;
 
 use common::{Answer, TestApp};

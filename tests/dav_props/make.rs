@@ -164,3 +164,15 @@ async fn plain_collections_are_made_below_files() {
     let hrefs = Multistatus::of(&listing).hrefs();
     assert_eq!(hrefs, ["/dav/files/alice/", "/dav/files/alice/a/", "/dav/files/alice/c/"]);
 }
+
+/// The limit collections_max holds for all that lies below a user's files, at whatever depth.
+#[tokio::test]
+async fn nested_collections_count_together() {
+    let mut app = TestApp::with_users().await;
+    std::sync::Arc::get_mut(&mut app.context).expect("nobody else has it").limits.collections_max = 3;
+    for path in ["a/", "a/b/", "a/b/c/"] {
+        assert_eq!(make(&app, "MKCOL", &format!("/dav/files/alice/{path}"), "").await.status, 201, "{path}");
+    }
+    let answer = make(&app, "MKCOL", "/dav/files/alice/a/b/c/d/", "").await;
+    assert_eq!((answer.status, condition(&answer).as_str()), (507, "quota-not-exceeded"));
+}

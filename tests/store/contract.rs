@@ -1,7 +1,9 @@
 //! Each promise of the contract by an example, on every engine.
 
-use kalends::base::{CollectionId, ETag, LockToken, Revision, Utc};
-use kalends::model::{ChangeKind, CollectionKind, EventKind, Lock, LockDepth, LockScope, UserName};
+use kalends::base::{CollectionId, ETag, LockToken, PrincipalId, Revision, Secret, Utc};
+use kalends::model::{
+    ChangeKind, CollectionKind, Credentials, EventKind, Lock, LockDepth, LockScope, Principal, UserName,
+};
 use kalends::store::{Assert, CommitError, Draft, Engine, Write};
 
 use crate::support::{OWNER, Place, all_changes, batch, calendar, commit, delete, found, names, object, put, runtime};
@@ -73,8 +75,12 @@ on_every_engine! {
         let (home, id) = found(&store).await;
         commit(&store, vec![put(id, "a", "one")]).await.unwrap();
         let tag = ETag::of(b"one");
+        let anna = store.principal(OWNER).await.unwrap().unwrap();
+        let other = Principal { admin: !anna.admin, ..anna.clone() };
+        let locked = Credentials { password: Some("x".into()), ..Credentials::default() };
         let holding = vec![
             Assert::ObjectIs(id, "a".into(), tag),
+            Assert::ObjectAt(id, "a".into(), Revision(1)),
             Assert::ObjectPresent(id, "a".into()),
             Assert::NameFree(id, "b".into()),
             Assert::UidFree(id, "uid-a".into(), Some("a".into())),
@@ -84,12 +90,19 @@ on_every_engine! {
             Assert::ObjectsBelow(id, 2),
             Assert::UsageAtMost(OWNER, 3),
             Assert::PrincipalPresent(OWNER),
+            Assert::PrincipalIs(Secret::new(Box::new(anna.clone()))),
+            Assert::CredentialsAre(OWNER, Credentials::default()),
             Assert::PrincipalFree(UserName::new("bert").unwrap()),
         ];
         store.commit(batch(holding, Vec::new())).await.unwrap();
         let failing = vec![
             (Assert::ObjectIs(id, "a".into(), ETag::of(b"two")), None),
             (Assert::ObjectIs(id, "b".into(), tag), None),
+            (Assert::ObjectAt(id, "a".into(), Revision(2)), None),
+            (Assert::ObjectAt(id, "b".into(), Revision(1)), None),
+            (Assert::PrincipalIs(Secret::new(Box::new(other))), None),
+            (Assert::CredentialsAre(OWNER, locked), None),
+            (Assert::CredentialsAre(PrincipalId(99), Credentials::default()), None),
             (Assert::ObjectPresent(id, "b".into()), None),
             (Assert::NameFree(id, "a".into()), None),
             (Assert::NameFree(home, "default".into()), None),

@@ -199,9 +199,10 @@ pub async fn remove(context: &Context, name: &UserName) -> Result<(), AccountErr
 pub async fn set_password(context: &Context, name: &UserName, password: &Secret<String>) -> Result<(), AccountError> {
     let principal = find(context, name).await?;
     let hash = context.logins.hash(password).await?;
-    let mut credentials = context.store.credentials(principal.id).await?.unwrap_or_default();
+    let before = context.store.credentials(principal.id).await?.unwrap_or_default();
+    let mut credentials = before.clone();
     credentials.password = Some(hash);
-    store_credentials(context, &principal, credentials).await
+    store_credentials(context, &principal, before, credentials).await
 }
 
 /// Makes an app password and returns it: the only time that it can be read.
@@ -213,7 +214,8 @@ pub async fn add_app_password(context: &Context, name: &UserName, label: &str) -
         return Err(AccountError::Label);
     }
     let principal = find(context, name).await?;
-    let mut credentials = context.store.credentials(principal.id).await?.unwrap_or_default();
+    let before = context.store.credentials(principal.id).await?.unwrap_or_default();
+    let mut credentials = before.clone();
     if credentials.app_passwords.iter().any(|known| known.label == label) {
         return Err(AccountError::LabelTaken(name.clone(), label.to_owned()));
     }
@@ -221,7 +223,7 @@ pub async fn add_app_password(context: &Context, name: &UserName, label: &str) -
     let hash = password::app_hash(password.expose()).expect("a generated password has an app password's form");
     let created = context.clock.now();
     credentials.app_passwords.push(AppPassword { label: label.to_owned(), hash, created });
-    store_credentials(context, &principal, credentials).await?;
+    store_credentials(context, &principal, before, credentials).await?;
     Ok(password)
 }
 
@@ -241,23 +243,26 @@ pub async fn app_passwords(context: &Context, name: &UserName) -> Result<Vec<(St
 /// [`AccountError::NoSuchUser`], [`AccountError::NoSuchLabel`], or the store's.
 pub async fn revoke_app_password(context: &Context, name: &UserName, label: &str) -> Result<(), AccountError> {
     let principal = find(context, name).await?;
-    let mut credentials = context.store.credentials(principal.id).await?.unwrap_or_default();
-    let before = credentials.app_passwords.len();
+    let before = context.store.credentials(principal.id).await?.unwrap_or_default();
+    let mut credentials = before.clone();
     credentials.app_passwords.retain(|known| known.label != label);
-    if credentials.app_passwords.len() == before {
+    if credentials.app_passwords.len() == before.app_passwords.len() {
         return Err(AccountError::NoSuchLabel(name.clone(), label.to_owned()));
     }
-    store_credentials(context, &principal, credentials).await
+    store_credentials(context, &principal, before, credentials).await
 }
 
+/// Stores what was made of the credentials `before`. Two changes at once must not undo each other: a password that was
+/// revoked stays so.
 async fn store_credentials(
     context: &Context,
     principal: &Principal,
+    before: Credentials,
     credentials: Credentials,
 ) -> Result<(), AccountError> {
     let batch = Batch {
         at: context.clock.now(),
-        asserts: vec![Assert::PrincipalPresent(principal.id)],
+        asserts: vec![Assert::PrincipalPresent(principal.id), Assert::CredentialsAre(principal.id, before)],
         writes: vec![Write::PutCredentials(principal.id, credentials)],
         ..Batch::default()
     };

@@ -337,7 +337,7 @@ pub(super) fn state_assert(
     before: Option<&Object>,
 ) -> Option<Assert> {
     Some(match before {
-        Some(before) => Assert::ObjectIs(collection, name.to_owned(), before.etag),
+        Some(before) => Assert::ObjectAt(collection, name.to_owned(), before.revision),
         None => Assert::NameFree(collection, name.to_owned()),
     })
 }
@@ -357,7 +357,11 @@ pub(super) fn stored_event(node: &Node, before: Option<&Object>, object: &Object
 pub(super) fn failed(error: CommitError, node: &Node) -> Result<(), Error> {
     let CommitError::Failed { assert, found } = error else { return Err(error.into()) };
     match assert {
-        Assert::ObjectIs(..) | Assert::NameFree(..) | Assert::ObjectPresent(..) | Assert::CollectionAt(..) => Ok(()),
+        Assert::ObjectIs(..)
+        | Assert::ObjectAt(..)
+        | Assert::NameFree(..)
+        | Assert::ObjectPresent(..)
+        | Assert::CollectionAt(..) => Ok(()),
         Assert::CollectionPresent(_) => Err(Error::ParentMissing),
         Assert::UidFree(..) => {
             // Names of members are for those who may read.
@@ -373,7 +377,11 @@ pub(super) fn failed(error: CommitError, node: &Node) -> Result<(), Error> {
             let message = format!("the {max} bytes that a user may store would be exceeded");
             Err(Error::precondition(Precondition::QuotaNotExceeded, message))
         }
-        Assert::CollectionEmpty(_) | Assert::PrincipalFree(_) | Assert::PrincipalPresent(_) => Err(Error::StateChanged),
+        Assert::CollectionEmpty(_)
+        | Assert::PrincipalFree(_)
+        | Assert::PrincipalPresent(_)
+        | Assert::PrincipalIs(_)
+        | Assert::CredentialsAre(..) => Err(Error::StateChanged),
     }
 }
 

@@ -27,7 +27,11 @@ impl Duplicate<'_> {
     ) -> Result<(), Error> {
         // Every change below a collection is a change of it: this holds for the whole tree.
         removal.asserts.push(Assert::CollectionAt(source.id, source.revision));
-        self.room_for_collections(source, parent).await?;
+        let below = match self.depth {
+            Depth::Zero => 0,
+            Depth::Infinity => count_below(self.context, source.id, self.context.limits.collections_max).await?,
+        };
+        room_for_collections(self.context, parent, 1 + below).await?;
         let mut bytes_left = self.context.limits.copy_bytes_max;
         let mut waiting = vec![(source.clone(), parent.id, name.to_owned())];
         while let Some((source, parent_id, name)) = waiting.pop() {
@@ -86,20 +90,27 @@ impl Duplicate<'_> {
         let max = self.context.limits.copy_bytes_max;
         Error::InsufficientStorage(format!("one request copies at most {max} bytes; copy it in parts"))
     }
+}
 
-    async fn room_for_collections(&self, source: &Collection, parent: &Collection) -> Result<(), Error> {
-        let max = self.context.limits.collections_max;
-        let mut top = parent.clone();
-        while let Some(above) = top.parent {
-            top = self.context.store.collection(above).await?.ok_or(Error::ParentMissing)?;
-        }
-        let added = if self.depth == Depth::Zero { 1 } else { 1 + count_below(self.context, source.id, max).await? };
-        if count_below(self.context, top.id, max).await? + added > max {
-            let message = format!("a user has at most {max} collections");
-            return Err(Error::precondition(Precondition::QuotaNotExceeded, message));
-        }
-        Ok(())
+/// Whether there is room for `added` more collections in `parent`: counted in the whole home, or in all of the user's files.
+///
+/// # Errors
+/// DAV:quota-not-exceeded if there is not.
+pub(in crate::service) async fn room_for_collections(
+    context: &Context,
+    parent: &Collection,
+    added: u64,
+) -> Result<(), Error> {
+    let max = context.limits.collections_max;
+    let mut top = parent.clone();
+    while let Some(above) = top.parent {
+        top = context.store.collection(above).await?.ok_or(Error::ParentMissing)?;
     }
+    if count_below(context, top.id, max).await? + added > max {
+        let message = format!("a user has at most {max} collections of a kind (limit collections_max)");
+        return Err(Error::precondition(Precondition::QuotaNotExceeded, message));
+    }
+    Ok(())
 }
 
 fn created(object: &Object, collection: CollectionId, owner: PrincipalId) -> Option<Draft> {

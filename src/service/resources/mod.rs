@@ -13,6 +13,7 @@ use crate::access::Actor;
 use crate::base::LockToken;
 use crate::model::{Collection, CollectionKind, EventKind, Object, Path, Privilege};
 use crate::store::{Assert, Batch, Draft, Write};
+pub(super) use duplicate::room_for_collections;
 pub use transfer::{Depth, Overwrite, Transfer, Transferred, copy, relocate};
 
 /// How often a write starts again because another one was faster.
@@ -121,7 +122,7 @@ impl Removal {
             Doomed::Object(node, object) => {
                 let id = node.collection.id;
                 locks.check(actor, node, Some(&object.name), tokens)?;
-                self.asserts.push(Assert::ObjectIs(id, object.name.clone(), object.etag));
+                self.asserts.push(Assert::ObjectAt(id, object.name.clone(), object.revision));
                 self.writes.push(Write::DeleteObject(id, object.name.clone()));
                 let own = locks.rooted_at(id, &object.name).map(|lock| Write::DeleteLock(lock.token.clone()));
                 self.writes.extend(own);

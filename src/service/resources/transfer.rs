@@ -98,7 +98,11 @@ async fn run(
         target.may_be_written(method)?;
         let tokens = transfer.conditions.tokens();
         let mut job = Job { context, actor, locks: &locks, tokens: &tokens, method, removal: Removal::default() };
-        let etag = job.plan(&source, &target, transfer.depth).await?;
+        let etag = match job.plan(&source, &target, transfer.depth).await {
+            // Somebody else changed the source in between: look again.
+            Err(Error::StateChanged) => continue,
+            planned => planned?,
+        };
         let Removal { asserts, writes, events } = job.removal;
         let batch = Batch { at: context.clock.now(), actor: actor.principal(), asserts, writes, events };
         match context.store.commit(batch).await {
@@ -246,9 +250,11 @@ impl Job<'_> {
 
     async fn object(&mut self, node: &Node, object: &Object, target: &Target) -> Result<Option<ETag>, Error> {
         let (from, to) = (node.collection.id, target.parent.collection.id);
-        let bytes = self.context.store.content(from, &object.name).await?;
-        let (object, bytes) = bytes.filter(|(now, _)| now.etag == object.etag).ok_or(Error::NotFound)?;
-        let content = self.content(&object, bytes, &target.parent)?;
+        let (now, bytes) = self.context.store.content(from, &object.name).await?.ok_or(Error::NotFound)?;
+        if now.revision != object.revision {
+            return Err(Error::StateChanged);
+        }
+        let content = self.content(object, bytes, &target.parent)?;
         let before = self.make_room(target, Keep::Object).await?;
         // A UID cannot be in the way of its own object; whatever else has it is.
         let renamed = self.method == Method::Move && from == to;
@@ -256,12 +262,12 @@ impl Job<'_> {
             objects::same_uid(before.as_ref(), &content, &target.path)?;
         }
         let now = self.context.clock.now();
-        let stored = self.stored(&object, &content, &target.name, now);
+        let stored = self.stored(object, &content, &target.name, now);
         if self.method == Method::Move {
             let moved = Doomed::Object(node.clone(), Box::new(object.clone()));
             self.removal.add(self.context, self.actor, self.locks, &moved, self.tokens).await?;
         } else {
-            self.removal.asserts.push(Assert::ObjectIs(from, object.name.clone(), object.etag));
+            self.removal.asserts.push(Assert::ObjectAt(from, object.name.clone(), object.revision));
         }
         if let Some(uid) = stored.uid() {
             let but = if renamed { &object.name } else { &target.name };
@@ -331,8 +337,8 @@ impl Job<'_> {
                 if self.method == Method::Move {
                     self.locks.check(self.actor, parent, None, self.tokens)?;
                 }
-                let is = Assert::ObjectIs(parent.collection.id, object.name.clone(), object.etag);
-                self.removal.asserts.push(is);
+                let at = Assert::ObjectAt(parent.collection.id, object.name.clone(), object.revision);
+                self.removal.asserts.push(at);
                 return Ok(Some((**object).clone()));
             }
             Some(existing) => {
