@@ -121,7 +121,12 @@ impl Multistatus {
         let writer = Writer::document(ns::DAV, "multistatus");
         let writing = produce(Self { writer, sender: Some(sender.clone()), started: false });
         tokio::spawn(async move {
-            let last = match writing.await {
+            let written = tokio::select! {
+                written = writing => written,
+                // The request was given up: nothing more is computed for it.
+                () = sender.closed() => return,
+            };
+            let last = match written {
                 Ok(done) => Piece::Last(done.writer.finish().into()),
                 Err(failure) => Piece::Failed(failure),
             };

@@ -95,27 +95,6 @@ impl Series {
         Self::compile(Zones::of(&object.calendar, floating), object.kind, master, overrides)
     }
 
-    /// Compiles components that belong together but are no object: the AVAILABLEs of one UID in a
-    /// VAVAILABILITY (RFC 7953 §3.1). `Occurrence::component` is then the place in `components`.
-    ///
-    /// # Errors
-    /// As [`Series::new`].
-    pub fn of_available(components: &[&Component], zones: &Zones) -> Result<Self, String> {
-        let mut master = None;
-        let mut overrides = Vec::new();
-        for (index, component) in components.iter().enumerate() {
-            match component.recurrence_id().map_err(|error| error.to_string())? {
-                None => master = Some((index, *component)),
-                Some(id) => {
-                    let range =
-                        component.property("RECURRENCE-ID").is_some_and(|p| p.param_is("RANGE", "THISANDFUTURE"));
-                    overrides.push((index, *component, id, range));
-                }
-            }
-        }
-        Self::compile(zones.clone(), ComponentKind::Event, master, overrides)
-    }
-
     fn compile<'a>(
         zones: Zones,
         kind: ComponentKind,

@@ -4,15 +4,16 @@
 use std::sync::Arc;
 
 use super::index::{self, week_start, weeks_of};
+use super::parsed::Content;
 use super::query::{Reach, calendars, over_budget};
 use super::tree::{self, Node, Resource};
-use super::zones::Floating;
 use super::{Context, Error};
 use crate::access::Actor;
 use crate::base::{Interval, Utc};
 use crate::freebusy::{self, Blocking, BusyPeriod, CalendarMask};
-use crate::ical::{CalendarObject, ComponentKind};
-use crate::model::{CalendarSettings, Collection, Path, Precondition, Privilege, UserName};
+use crate::ical::{self, CalendarObject, ComponentKind};
+use crate::model::{Collection, Path, Precondition, Privilege, UserName};
+use crate::recur::Budget;
 
 /// The busy time in `window` of the calendar at `path`, or of all calendars of the home there that are not transparent
 /// (RFC 6638 §9.1), as iCalendar text.
@@ -109,52 +110,70 @@ pub async fn masks(
     let (first, last) = weeks_of(Interval::new(window.start, window.end.plus(-1).max(window.start)));
     let shared = context.indexes.of(context, calendar).await?;
     let mut masks = Vec::new();
+    let mut budget = context.budget();
     for week in first..=last {
         let known = shared.read().await.busy(week);
         let outcome = if known.is_some() { "hit" } else { "miss" };
         metrics::counter!("kalends_mask_cache_total", "outcome" => outcome).increment(1);
         masks.push(match known {
             Some(mask) => mask,
-            None => compute(context, calendar, week).await?,
+            None => {
+                // Nothing of it is written out, so only the steps are those of the whole request.
+                budget.instances = context.budget().instances;
+                compute(context, calendar, week, &mut budget).await?
+            }
         });
     }
     Ok(masks)
 }
 
 /// Computes one week's mask and keeps it, if the calendar has not changed meanwhile.
-async fn compute(context: &Context, calendar: &Collection, week: i64) -> Result<Arc<CalendarMask>, Error> {
+async fn compute(
+    context: &Context,
+    calendar: &Collection,
+    week: i64,
+    budget: &mut Budget,
+) -> Result<Arc<CalendarMask>, Error> {
     let window = Interval::new(week_start(week), week_start(week + 1));
     let shared = context.indexes.of(context, calendar).await?;
-    let revision = shared.read().await.revision();
+    let (revision, availability) = {
+        let index = shared.read().await;
+        (index.revision(), index.availability())
+    };
     let (floating, objects) = index::candidates(context, calendar, Some(window)).await?;
-    let mut budget = context.budget();
-    let mut periods = availability(context, calendar.calendar(), window, &floating)?;
+    let mut periods = Vec::new();
+    let mut available = Vec::new();
     for object in objects {
-        let Some(parsed) = context.parsed_object(calendar.id, &object).await? else { continue };
+        let Some((_, Content::Parsed(parsed))) = context.present(calendar.id, object).await? else { continue };
         let part = match (parsed.object.kind, parsed.series(&floating)) {
             (_, None) => continue,
-            (ComponentKind::Event, Some(series)) => {
-                freebusy::contributions_of_series(&parsed.object, &series, window, &mut budget)
+            (ComponentKind::Availability, _) => {
+                available.push(parsed);
+                continue;
             }
-            _ => freebusy::contributions(&parsed.object, window, &floating.zone, &mut budget),
+            (ComponentKind::Event, Some(series)) => {
+                freebusy::contributions_of_series(&parsed.object, &series, window, budget)
+            }
+            _ => freebusy::contributions(&parsed.object, window, &floating.zone, budget),
         };
         periods.extend(part.map_err(|_| over_budget())?);
     }
+    // All availability together: which of it holds follows from the PRIORITYs (RFC 7953 §5).
+    let own = availability.and_then(|text| set_availability(context, &text));
+    let all: Vec<&CalendarObject> = available.iter().map(|parsed| &parsed.object).chain(&own).collect();
+    periods.extend(freebusy::unavailable(&all, window, &floating.zone, budget).map_err(|_| over_budget())?);
     let mask = Arc::new(CalendarMask::build(window, periods));
     shared.write().await.keep_busy(week, revision, Arc::clone(&mask));
+    // Weeks that are known already cost no waiting, and a long window should hold up nobody else.
+    tokio::task::yield_now().await;
     Ok(mask)
 }
 
-/// What CALDAV:calendar-availability on the calendar adds (the availability draft, §5): unavailable time.
-fn availability(
-    context: &Context,
-    settings: Option<&CalendarSettings>,
-    window: Interval,
-    floating: &Floating,
-) -> Result<Vec<BusyPeriod>, Error> {
-    let Some(text) = settings.and_then(|settings| settings.availability.as_deref()) else { return Ok(Vec::new()) };
-    let Ok(object) = CalendarObject::parse(text.as_bytes(), &context.limits) else { return Ok(Vec::new()) };
-    freebusy::contributions(&object, window, &floating.zone, &mut context.budget()).map_err(|_| over_budget())
+/// CALDAV:calendar-availability (RFC 7953 §7.2.4), which may hold several VAVAILABILITYs.
+fn set_availability(context: &Context, text: &str) -> Option<CalendarObject> {
+    let calendar = ical::parse(text.trim().as_bytes(), &context.limits).ok()?;
+    let kind = ComponentKind::Availability;
+    Some(CalendarObject { calendar, uid: String::new(), kind, master: None, overrides: Vec::new() })
 }
 
 /// The window of a free-busy-query whose open ends are filled in (RFC 4791 §9.9 allows one of both to be missing): a

@@ -13,11 +13,12 @@ use std::sync::Arc;
 use quick_cache::sync::Cache;
 use tokio::sync::RwLock;
 
-use super::parsed::Parsed;
+use super::parsed::{Content, Parsed};
 use super::zones::Floating;
 use super::{Context, Error};
 use crate::base::{CollectionId, Interval, Revision, Utc};
 use crate::freebusy::CalendarMask;
+use crate::ical::ComponentKind;
 use crate::model::{ChangeKind, Collection, Object};
 use crate::recur::{Budget, Span};
 
@@ -68,6 +69,8 @@ pub struct CalendarIndex {
     loaded: bool,
     /// The zone in which floating times are read where a query does not say.
     pub floating: Floating,
+    /// CALDAV:calendar-availability, which the busy time of every week depends on.
+    availability: Option<Arc<str>>,
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
     by_name: HashMap<Arc<str>, u32>,
@@ -116,6 +119,7 @@ impl CalendarIndex {
             epoch: 0,
             loaded: false,
             floating,
+            availability: None,
             slots: Vec::new(),
             free: Vec::new(),
             by_name: HashMap::new(),
@@ -146,6 +150,11 @@ impl CalendarIndex {
             self.read_changes(context).await?;
         }
         self.floating = floating;
+        let availability = now.calendar().and_then(|settings| settings.availability.as_deref());
+        if self.availability.as_deref() != availability {
+            self.availability = availability.map(Arc::from);
+            self.weeks.values_mut().for_each(|week| week.busy = None);
+        }
         (self.revision, self.epoch, self.loaded) = (now.revision, now.epoch, true);
         Ok(())
     }
@@ -245,13 +254,13 @@ impl CalendarIndex {
                     }
                 }
             }
-            // The weeks it stands in keep the number: whoever has it next is looked at once too often.
             Place::Long(first, last) => {
                 self.long.remove(&id);
-                self.weeks
-                    .iter_mut()
-                    .filter(|(week, _)| in_span(**week, first, last))
-                    .for_each(|(_, week)| week.busy = None);
+                for (_, week) in self.weeks.iter_mut().filter(|(week, _)| in_span(**week, first, last)) {
+                    week.busy = None;
+                    week.pending.retain(|other| *other != id);
+                    week.long.iter_mut().for_each(|long| long.retain(|other| *other != id));
+                }
             }
         }
     }
@@ -301,26 +310,30 @@ impl CalendarIndex {
         }
         let mut asked: HashMap<u32, Vec<i64>> = HashMap::new();
         for number in first..=last {
-            let week = self.weeks.entry(number).or_default();
-            let ids: Vec<u32> = match &week.long {
-                Some(_) => std::mem::take(&mut week.pending),
-                None => {
-                    week.long = Some(Vec::new());
-                    week.pending.clear();
-                    self.long.iter().copied().collect()
-                }
+            let ids: Vec<u32> = match self.weeks.get(&number) {
+                Some(Week { long: Some(_), pending, .. }) => pending.clone(),
+                _ => self.long.iter().copied().collect(),
             };
             ids.into_iter().for_each(|id| asked.entry(id).or_default().push(number));
         }
+        let mut found = Vec::new();
         for (done, (id, weeks)) in asked.into_iter().enumerate() {
             let touched = self.weeks_touched(context, id, &weeks).await?;
-            for number in touched {
-                if let Some(long) = self.weeks.get_mut(&number).and_then(|week| week.long.as_mut()) {
-                    long.push(id);
-                }
-            }
+            found.extend(touched.into_iter().map(|number| (number, id)));
             if done % PAGE == PAGE - 1 {
                 tokio::task::yield_now().await;
+            }
+        }
+        // Only now, and in one go: the request may be dropped or the store fail at any point above, and a week that is
+        // marked as placed and lacks some would lack them for good.
+        for number in first..=last {
+            let week = self.weeks.entry(number).or_default();
+            week.long.get_or_insert_default();
+            week.pending.clear();
+        }
+        for (number, id) in found {
+            if let Some(long) = self.weeks.get_mut(&number).and_then(|week| week.long.as_mut()) {
+                long.push(id);
             }
         }
         Ok(())
@@ -332,6 +345,11 @@ impl CalendarIndex {
         let Place::Long(from, to) = slot.place else { return Ok(Vec::new()) };
         let in_span: Vec<i64> = weeks.iter().copied().filter(|week| in_span(*week, from, to)).collect();
         let (Some(first), Some(last)) = (in_span.first(), in_span.last()) else { return Ok(Vec::new()) };
+        // The periods of the one and the bounds of the other are not what a series knows.
+        if matches!(slot.object.row().map(|row| row.kind), Some(ComponentKind::FreeBusy | ComponentKind::Availability))
+        {
+            return Ok(in_span);
+        }
         let Some(parsed) = context.parsed_object(self.collection, &slot.object).await? else { return Ok(in_span) };
         let Some(series) = parsed.series(&self.floating) else { return Ok(in_span) };
         let window = Interval::new(week_start(*first).plus(-FLOATING_SLACK), week_start(last + 1).plus(FLOATING_SLACK));
@@ -366,6 +384,11 @@ impl CalendarIndex {
         if revision == self.revision {
             self.weeks.entry(week).or_default().busy = Some(busy);
         }
+    }
+
+    /// CALDAV:calendar-availability, as it was set.
+    pub(super) fn availability(&self) -> Option<Arc<str>> {
+        self.availability.clone()
     }
 
     /// The revision that it is at.
@@ -406,11 +429,31 @@ pub async fn candidates(
 }
 
 impl Context {
+    /// `object` with its content. If it was replaced since it was read, the one that is there now with that one's
+    /// content: both are always of one state. `None` if it is gone.
+    ///
+    /// # Errors
+    /// Of the store only.
+    pub async fn present(
+        &self,
+        collection: CollectionId,
+        object: Arc<Object>,
+    ) -> Result<Option<(Arc<Object>, Content)>, Error> {
+        let known = object.row().and_then(|_| self.parsed.peek(object.etag));
+        if let Some(parsed) = known {
+            return Ok(Some((object, Content::Parsed(parsed))));
+        }
+        let Some((found, bytes)) = self.store.content(collection, &object.name).await? else { return Ok(None) };
+        let object = if found.etag == object.etag { object } else { Arc::new(found) };
+        let parsed = object.row().and_then(|_| self.parsed.get(object.etag, &bytes, &self.limits));
+        Ok(Some((object, parsed.map_or(Content::Broken(bytes), Content::Parsed))))
+    }
+
     /// The parsed content of `object`; `None` if it is gone, replaced, or broken.
     ///
     /// # Errors
     /// Of the store only.
-    pub async fn parsed_object(&self, collection: CollectionId, object: &Object) -> Result<Option<Arc<Parsed>>, Error> {
+    async fn parsed_object(&self, collection: CollectionId, object: &Object) -> Result<Option<Arc<Parsed>>, Error> {
         if object.row().is_none() {
             return Ok(None);
         }

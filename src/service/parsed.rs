@@ -12,6 +12,16 @@ use crate::base::{ETag, Limits};
 use crate::ical::CalendarObject;
 use crate::recur::Series;
 
+/// The content of an object that was found.
+pub enum Content {
+    /// Nobody asked for it.
+    Unread,
+    /// As today's checks read it.
+    Parsed(Arc<Parsed>),
+    /// Its bytes: today's checks find them broken (invariant B2).
+    Broken(Bytes),
+}
+
 /// A calendar object's content, parsed, with its compiled recurrence.
 pub struct Parsed {
     /// The tree.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::parsed::Parsed;
+use super::parsed::{Content, Parsed};
 use super::tree::{self, Node, Resource};
 use super::zones::Floating;
 use super::{Context, Error, index};
 use crate::access::Actor;
-use crate::filter::{self, CompFilter, DataRequest};
+use crate::filter::{self, CompFilter, DataRequest, Verdict};
 use crate::model::{Object, Path, Precondition, Privilege};
 use crate::recur::Budget;
 
@@ -18,7 +18,12 @@ pub struct Query {
     pub filter: CompFilter,
     /// CALDAV:timezone or CALDAV:timezone-id; `None` is each calendar's own zone.
     pub floating: Option<Floating>,
+    /// Whether hits come with their content. Where it is not asked for, what the index proves need not be read.
+    pub content: bool,
 }
+
+/// How many objects are looked at before others get their turn.
+const TURN: usize = 64;
 
 /// An object that was found.
 pub struct Hit {
@@ -26,8 +31,8 @@ pub struct Hit {
     pub node: Arc<Node>,
     /// Its row.
     pub object: Arc<Object>,
-    /// Its content; `None` for one that today's checks find broken (multiget alone shows those).
-    pub parsed: Option<Arc<Parsed>>,
+    /// Its content (multiget alone shows that of a broken one).
+    pub content: Content,
     /// The zone in which its floating times are read.
     pub floating: Floating,
 }
@@ -35,17 +40,20 @@ pub struct Hit {
 /// A query under way: objects are evaluated one by one, as the answer is written.
 pub struct Search {
     query: Query,
+    plan: filter::Plan,
     /// Calendars still to be searched.
     nodes: std::vec::IntoIter<Node>,
     /// The calendar being searched, its zone, and what of it is still to be looked at.
     current: Option<(Arc<Node>, Floating, std::vec::IntoIter<Arc<Object>>)>,
     budget: Budget,
+    looked_at: usize,
 }
 
 impl Search {
     /// A search of the calendars in `nodes`, each of which the actor may read.
     pub fn new(context: &Context, nodes: Vec<Node>, query: Query) -> Self {
-        Self { query, nodes: nodes.into_iter(), current: None, budget: context.budget() }
+        let plan = filter::plan(&query.filter);
+        Self { query, plan, nodes: nodes.into_iter(), current: None, budget: context.budget(), looked_at: 0 }
     }
 
     /// A search of one object.
@@ -53,8 +61,10 @@ impl Search {
         let settings = node.collection.calendar();
         let own = settings.map_or_else(Floating::utc, |settings| Floating::of_calendar(settings, &context.limits));
         let floating = query.floating.clone().unwrap_or(own);
-        let current = Some((Arc::new(node), floating, vec![object].into_iter()));
-        Self { query, nodes: Vec::new().into_iter(), current, budget: context.budget() }
+        Self {
+            current: Some((Arc::new(node), floating, vec![object].into_iter())),
+            ..Self::new(context, Vec::new(), query)
+        }
     }
 
     /// The next object that passes the filter; `None` when all were looked at.
@@ -65,9 +75,7 @@ impl Search {
         loop {
             let Some((node, floating, objects)) = &mut self.current else {
                 let Some(node) = self.nodes.next() else { return Ok(None) };
-                let plan = filter::plan(&self.query.filter);
-                let (own, mut objects) = index::candidates(context, &node.collection, plan.window).await?;
-                objects.retain(|object| may_match(&plan, object));
+                let (own, objects) = index::candidates(context, &node.collection, self.plan.window).await?;
                 let floating = self.query.floating.clone().unwrap_or(own);
                 self.current = Some((Arc::new(node), floating, objects.into_iter()));
                 continue;
@@ -76,14 +84,21 @@ impl Search {
                 self.current = None;
                 continue;
             };
-            let Some(parsed) = context.parsed_object(node.collection.id, &object).await? else { continue };
+            self.looked_at += 1;
+            if self.looked_at.is_multiple_of(TURN) {
+                tokio::task::yield_now().await;
+            }
+            let hit = |object, content| Hit { node: Arc::clone(node), object, content, floating: floating.clone() };
+            match verdict(&self.plan, &object) {
+                Verdict::No => continue,
+                Verdict::Yes if !self.query.content => return Ok(Some(hit(object, Content::Unread))),
+                Verdict::Yes | Verdict::Unsure => {}
+            }
+            let Some((object, Content::Parsed(parsed))) = context.present(node.collection.id, object).await? else {
+                continue;
+            };
             if passes(&self.query.filter, &parsed, floating, &mut self.budget)? {
-                return Ok(Some(Hit {
-                    node: Arc::clone(node),
-                    object,
-                    parsed: Some(parsed),
-                    floating: floating.clone(),
-                }));
+                return Ok(Some(hit(object, Content::Parsed(parsed))));
             }
         }
     }
@@ -106,10 +121,10 @@ pub fn over_budget() -> Error {
     )
 }
 
-fn may_match(plan: &filter::Plan, object: &Object) -> bool {
-    let Some(row) = object.row() else { return false };
-    let facts = filter::RowFacts { kind: row.kind, uid: &row.uid, span: row.span, recurring: row.recurring };
-    plan.verdict(facts) != filter::Verdict::No
+/// What the index says. A broken object matches nothing.
+fn verdict(plan: &filter::Plan, object: &Object) -> Verdict {
+    let Some(row) = object.row() else { return Verdict::No };
+    plan.verdict(filter::RowFacts { kind: row.kind, uid: &row.uid, span: row.span, recurring: row.recurring })
 }
 
 /// The calendars that a report on the collection `node` is about: itself, or the calendars in a home for a Depth
@@ -145,11 +160,12 @@ pub enum Reach {
     Members,
 }
 
-/// One member of a calendar-multiget: `None` if there is nothing that the actor may read.
+/// One member of a calendar-multiget, with its content if that is asked for: `None` if there is nothing that the actor
+/// may read.
 ///
 /// # Errors
 /// Of the store only.
-pub async fn get(context: &Context, actor: Actor, path: &Path) -> Result<Option<Hit>, Error> {
+pub async fn get(context: &Context, actor: Actor, path: &Path, content: bool) -> Result<Option<Hit>, Error> {
     let (node, object) = match tree::resolve(context, actor, path).await {
         Ok(Resource::Object(node, object)) => (node, object),
         Ok(_) | Err(Error::NotFound | Error::Precondition { .. }) => return Ok(None),
@@ -158,18 +174,22 @@ pub async fn get(context: &Context, actor: Actor, path: &Path) -> Result<Option<
     if node.collection.calendar().is_none() || !node.privileges.has(Privilege::Read) {
         return Ok(None);
     }
-    hit(context, &Arc::new(node), object.into()).await.map(Some)
+    let node = Arc::new(node);
+    if content {
+        return hit(context, &node, object.into()).await;
+    }
+    Ok(Some(Hit { node, object: object.into(), content: Content::Unread, floating: Floating::utc() }))
 }
 
-/// A hit for an object that is known already.
+/// A hit with its content for an object that was there; `None` if it is gone since.
 ///
 /// # Errors
 /// Of the store only.
-pub async fn hit(context: &Context, node: &Arc<Node>, object: Arc<Object>) -> Result<Hit, Error> {
+pub async fn hit(context: &Context, node: &Arc<Node>, object: Arc<Object>) -> Result<Option<Hit>, Error> {
     let settings = node.collection.calendar();
     let floating = settings.map_or_else(Floating::utc, |settings| Floating::of_calendar(settings, &context.limits));
-    let parsed = context.parsed_object(node.collection.id, &object).await?;
-    Ok(Hit { node: Arc::clone(node), object, parsed, floating })
+    let present = context.present(node.collection.id, object).await?;
+    Ok(present.map(|(object, content)| Hit { node: Arc::clone(node), object, content, floating }))
 }
 
 impl Hit {
@@ -177,13 +197,20 @@ impl Hit {
     ///
     /// # Errors
     /// DAV:number-of-matches-within-limits if expanding takes more than `budget` allows.
-    pub async fn data(&self, context: &Context, request: &DataRequest, budget: &mut Budget) -> Result<String, Error> {
-        let Some(parsed) = &self.parsed else {
-            let content = context.store.content(self.node.collection.id, &self.object.name).await?;
-            return Ok(content.map_or_else(String::new, |(_, bytes)| String::from_utf8_lossy(&bytes).into_owned()));
+    pub fn data(&self, request: &DataRequest, budget: &mut Budget) -> Result<String, Error> {
+        let parsed = match &self.content {
+            Content::Unread => return Ok(String::new()),
+            Content::Broken(bytes) => return Ok(String::from_utf8_lossy(bytes).into_owned()),
+            Content::Parsed(parsed) => parsed,
         };
-        let zone = &self.floating.zone;
-        filter::render(request, &parsed.object, parsed.text(), zone, budget).map_err(|_| over_budget())
+        let (object, text, zone) = (&parsed.object, parsed.text(), &self.floating.zone);
+        // What is wanted whole needs no series.
+        let series = (*request != DataRequest::default()).then(|| parsed.series(&self.floating)).flatten();
+        let data = match series {
+            Some(series) => filter::render_series(request, object, &series, text, zone, budget),
+            None => filter::render(request, object, text, zone, budget),
+        };
+        data.map_err(|_| over_budget())
     }
 }
 

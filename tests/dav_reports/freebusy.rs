@@ -67,3 +67,94 @@ async fn strangers_learn_nothing() {
         assert_eq!(busy(&app, "bob", path, "20261201T000000Z", "20261202T000000Z").await.status, 404, "{path}");
     }
 }
+
+fn calendar(body: &str) -> String {
+    format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Kalends//Tests//EN\r\n{body}END:VCALENDAR\r\n")
+}
+
+/// A VAVAILABILITY of one that is there at the hours of the UTC day that `hours` says, on 1 December 2026.
+fn availability(uid: &str, more: &str, hours: &str) -> String {
+    let (from, to) = hours.split_once('-').expect("hours");
+    format!(
+        "BEGIN:VAVAILABILITY\r\nUID:{uid}\r\nDTSTAMP:20260101T000000Z\r\nDTSTART:20261201T000000Z\r\nDTEND:20261202T000000Z\r\n{more}BEGIN:AVAILABLE\r\nUID:{uid}-a\r\nDTSTAMP:20260101T000000Z\r\nDTSTART:20261201T{from}0000Z\r\nDTEND:20261201T{to}0000Z\r\nEND:AVAILABLE\r\nEND:VAVAILABILITY\r\n"
+    )
+}
+
+async fn set_availability(app: &TestApp, text: &str) {
+    let body = format!(
+        r#"<D:propertyupdate xmlns:D="DAV:" xmlns:C="urn:ietf:params:xml:ns:caldav"><D:set><D:prop><C:calendar-availability>
+{text}</C:calendar-availability></D:prop></D:set></D:propertyupdate>"#
+    );
+    let answer = app.send(Some("alice"), "PROPPATCH", CALENDAR, &[], body).await;
+    assert!(answer.status == 207 && answer.text().contains("200 OK"), "{}", answer.text());
+}
+
+/// RFC 7953 §5: of all availability, stored as objects and set as a property, the one of the higher priority holds.
+#[tokio::test]
+async fn availability_counts_together() {
+    let app = TestApp::with_users().await;
+    put(&app, "low.ics", &calendar(&availability("low", "PRIORITY:9\r\n", "08-12"))).await;
+    put(&app, "high.ics", &calendar(&availability("high", "PRIORITY:1\r\n", "10-16"))).await;
+    let ask = || busy(&app, "alice", CALENDAR, "20261201T000000Z", "20261202T000000Z");
+    let unavailable =
+        "FREEBUSY;FBTYPE=BUSY-UNAVAILABLE:20261201T000000Z/20261201T100000Z,20261201T160000Z/20261202T000000Z";
+    assert_eq!(lines(&ask().await), [unavailable]);
+    delete(&app, "high.ics").await;
+    let both = availability("one", "PRIORITY:2\r\n", "09-10") + &availability("two", "PRIORITY:2\r\n", "11-12");
+    set_availability(&app, &calendar(&both)).await;
+    let unavailable = "FREEBUSY;FBTYPE=BUSY-UNAVAILABLE:20261201T000000Z/20261201T090000Z,20261201T100000Z/20261201T110000Z,20261201T120000Z/20261202T000000Z";
+    assert_eq!(lines(&ask().await), [unavailable]);
+}
+
+/// Invariant F2: what was computed with another calendar-availability is never used.
+#[tokio::test]
+async fn masks_follow_the_availability() {
+    let app = TestApp::with_users().await;
+    let ask = || busy(&app, "alice", CALENDAR, "20261201T000000Z", "20261202T000000Z");
+    assert!(lines(&ask().await).is_empty());
+    set_availability(&app, &calendar(&availability("one", "", "00-20"))).await;
+    assert_eq!(lines(&ask().await), ["FREEBUSY;FBTYPE=BUSY-UNAVAILABLE:20261201T200000Z/20261202T000000Z"]);
+    set_availability(&app, &calendar(&availability("one", "", "00-22"))).await;
+    assert_eq!(lines(&ask().await), ["FREEBUSY;FBTYPE=BUSY-UNAVAILABLE:20261201T220000Z/20261202T000000Z"]);
+}
+
+/// The periods of a stored VFREEBUSY count wherever they lie, however long it is and whatever its DTSTART and DTEND say.
+#[tokio::test]
+async fn long_stored_busy_time_counts_everywhere() {
+    let stored = |bounds: &str| {
+        calendar(&format!(
+            "BEGIN:VFREEBUSY\r\nUID:busy\r\nDTSTAMP:20260101T000000Z\r\n{bounds}FREEBUSY:20260105T090000Z/PT1H,20260601T090000Z/PT1H,20261201T090000Z/PT1H\r\nEND:VFREEBUSY\r\n"
+        ))
+    };
+    for bounds in ["", "DTSTART:20260101T000000Z\r\nDTEND:20260201T000000Z\r\n"] {
+        let app = TestApp::with_users().await;
+        put(&app, "busy.ics", &stored(bounds)).await;
+        for day in ["20260105", "20260601", "20261201"] {
+            let answer = busy(&app, "alice", CALENDAR, &format!("{day}T000000Z"), &format!("{day}T120000Z")).await;
+            assert_eq!(lines(&answer), [format!("FREEBUSY:{day}T090000Z/{day}T100000Z")], "{bounds}");
+        }
+    }
+}
+
+/// A request that is given up in the middle of placing a week's series leaves nothing half placed.
+#[tokio::test]
+async fn a_request_given_up_leaves_nothing_half_placed() {
+    let app = TestApp::with_users().await;
+    for n in 0..1_100 {
+        put(&app, &format!("{n}.ics"), &event(&format!("{n}"), "20261201T090000Z", "RRULE:FREQ=WEEKLY\r\n")).await;
+    }
+    for polls in 1..4 {
+        let day = 20_270_100 + 7 * polls;
+        let (start, end) = (format!("{day}T000000Z"), format!("{}T000000Z", day + 7));
+        let mut given_up = std::pin::pin!(busy(&app, "alice", CALENDAR, &start, &end));
+        for _ in 0..polls {
+            std::future::poll_fn(|cx| std::task::Poll::Ready(given_up.as_mut().poll(cx).is_ready())).await;
+        }
+    }
+    for start in [7, 14, 21, 28] {
+        let (from, to) = (format!("202701{start:02}T000000Z"), format!("202701{:02}T235959Z", (start + 6).min(31)));
+        let body = query_body(&window_filter("VEVENT", &from, &to), "");
+        let listing = Listing::of(&report(&app, CALENDAR, &body).await);
+        assert_eq!(listing.names().len(), if start == 28 { 0 } else { 1_100 }, "{from}");
+    }
+}

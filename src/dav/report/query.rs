@@ -1,5 +1,6 @@
 //! CALDAV:calendar-query and CALDAV:calendar-multiget (RFC 4791 §7.8, §7.9).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -13,6 +14,7 @@ use crate::dav::{Failure, Request, Response};
 use crate::filter::DataRequest;
 use crate::model::{Path, Precondition, Privilege};
 use crate::recur::Budget;
+use crate::service::parsed::Content;
 use crate::service::query::{self, Hit, Query, Reach, Search};
 use crate::service::tree::{self, Resource};
 use crate::service::zones::Floating;
@@ -65,9 +67,9 @@ impl Wanted {
         match &self.data {
             None => respond(out.writer(), sight, target, &self.asked, self.style, None),
             Some(request) => {
-                let text = hit.data(&sight.context, request, budget).await?;
+                let text = hit.data(request, budget)?;
                 // A broken object comes as it is stored, whatever was asked for.
-                let jcal = request.jcal && hit.parsed.is_some();
+                let jcal = request.jcal && matches!(hit.content, Content::Parsed(_));
                 let mut extra = |writer: &mut crate::xml::Writer| {
                     writer.open(ns::CALDAV, "calendar-data");
                     if jcal {
@@ -106,7 +108,7 @@ pub async fn calendar_query(context: &Arc<Context>, request: Request, root: &Ele
     let element = root.child(ns::CALDAV, "filter");
     let element =
         element.ok_or_else(|| Error::precondition(Precondition::ValidFilter, "a calendar-query has a filter"))?;
-    let query = Query { filter: filter(element)?, floating: floating(root, context)? };
+    let query = Query { filter: filter(element)?, floating: floating(root, context)?, content: wanted.has_data() };
     let mut sight = wanted.sight(context, request.actor).await?;
     let (actor, reach) = (request.actor, reach(&request));
     let mut search = match tree::resolve(context, actor, &request.path).await? {
@@ -188,10 +190,15 @@ pub async fn calendar_multiget(context: &Arc<Context>, request: Request, root: &
     let (context, base, actor) = (Arc::clone(context), request.path.clone(), request.actor);
     Multistatus::stream(move |mut out| async move {
         let mut budget = context.budget();
+        let mut answered = HashSet::new();
         for href in hrefs {
             let path = path_of(&href).filter(|path| base.same_place(path) || base.contains(path));
+            // A multistatus names a resource once (RFC 4918 §13).
+            if path.as_ref().is_some_and(|path| !answered.insert(path.clone())) {
+                continue;
+            }
             let hit = match path {
-                Some(path) => query::get(&context, actor, &path).await?,
+                Some(path) => query::get(&context, actor, &path, wanted.has_data()).await?,
                 None => None,
             };
             match hit {

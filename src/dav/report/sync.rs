@@ -71,8 +71,10 @@ async fn write(
     match member {
         Member::Gone(path) => out.status(&path.href(), StatusCode::NOT_FOUND, None),
         Member::Object(object) if wanted.has_data() => {
-            let hit = hit(&sight.context, node, object.into()).await?;
-            wanted.write(out, sight, &hit, budget).await?;
+            // One that is deleted since is told of with the next token.
+            if let Some(hit) = hit(&sight.context, node, object.into()).await? {
+                wanted.write(out, sight, &hit, budget).await?;
+            }
         }
         Member::Object(object) => {
             let target = Target::Object(node, &object);
