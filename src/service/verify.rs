@@ -156,7 +156,15 @@ impl Walk<'_> {
 
     async fn look(&mut self, name: &str) -> Result<(), StoreError> {
         // Gone since it was listed: somebody deleted it.
-        let Some((object, bytes)) = self.context.store.content(self.collection.id, name).await? else { return Ok(()) };
+        let (object, bytes) = match self.context.store.content(self.collection.id, name).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(()),
+            Err(StoreError::Corrupt(why)) => {
+                self.note(name, ProblemKind::Damaged, format!("{why}; restore it from a backup"));
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
         if ETag::of(&bytes) != object.etag || bytes.len() as u64 != object.size {
             let reason = "its bytes are not those that were stored; restore it from a backup";
             self.note(name, ProblemKind::Damaged, reason.to_owned());

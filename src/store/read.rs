@@ -238,9 +238,8 @@ fn content(kv: &dyn Kv, id: CollectionId, name: &str) -> Result<Option<(Object, 
 }
 
 fn bytes_of(kv: &dyn Kv, id: CollectionId, name: &str) -> Result<Bytes, StoreError> {
-    kv.get(&keys::member(Table::Bytes, id, name))?.ok_or_else(|| {
-        StoreError::Corrupt(format!("an object of collection {id} has lost its bytes; run `kalends verify`"))
-    })
+    kv.get(&keys::member(Table::Bytes, id, name))?
+        .ok_or_else(|| StoreError::Corrupt(format!("an object of collection {id} has lost its bytes")))
 }
 
 fn objects(kv: &dyn Kv, id: CollectionId, after: Option<&str>, limit: usize) -> Result<Page<Object>, StoreError> {

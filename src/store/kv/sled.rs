@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use super::{Changes, Kv, Visit, io_error};
 use crate::store::{Engine, StoreError};
@@ -16,11 +17,18 @@ use crate::store::{Engine, StoreError};
 const OPEN_TRIES: u32 = 100;
 const OPEN_PAUSE: Duration = Duration::from_millis(50);
 
+/// File systems' clocks are no coarser.
+const CLOCK_TICK: Duration = Duration::from_secs(1);
+
 /// One sled tree in a directory of its own.
 pub(in crate::store) struct Sled {
     db: ::sled::Db,
     /// The directory, open for `syncfs`.
     dir: File,
+    /// Where sled keeps large values, one file each.
+    blobs: PathBuf,
+    /// When the last of those that are durable was made; `None` where that cannot be told.
+    durable: Mutex<Option<SystemTime>>,
 }
 
 impl Sled {
@@ -36,8 +44,30 @@ impl Sled {
             }
             sleep(OPEN_PAUSE);
         };
+        let blobs = dir.join("blobs");
         let dir = File::open(dir).map_err(|error| io_error(&format!("opening {}", dir.display()), &error))?;
-        Ok(Self { db, dir })
+        Ok(Self { db, dir, blobs, durable: Mutex::new(None) })
+    }
+
+    /// Makes large values durable before the log that names them. sled never syncs them, and after a power cut it skips
+    /// entries of its log whose file is not there: half of a batch would be left.
+    fn sync_blobs(&self) -> Result<(), StoreError> {
+        let failed = |error: std::io::Error| io_error("making sled's large values durable", &error);
+        let made = match std::fs::metadata(&self.blobs).and_then(|meta| meta.modified()) {
+            Ok(made) => made,
+            // There never was a large value.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut durable = self.durable.lock();
+        if *durable == Some(made) {
+            return Ok(());
+        }
+        rustix::fs::syncfs(&self.dir).map_err(|error| failed(error.into()))?;
+        // One made in the same tick of the file system's clock would go unnoticed: only a time long over is remembered.
+        let over = made.elapsed().is_ok_and(|elapsed| elapsed > CLOCK_TICK);
+        *durable = over.then_some(made);
+        Ok(())
     }
 }
 
@@ -72,9 +102,9 @@ impl Kv for Sled {
     }
 
     fn sync(&self) -> Result<(), StoreError> {
+        self.sync_blobs()?;
         guarded(Path::new("sled"), || self.db.flush())?;
-        // sled syncs its log without the file's metadata and its large values not at all: an acknowledged flush is lost
-        // in a power cut without this.
+        // sled syncs its log without the file's metadata: an acknowledged flush is lost in a power cut without this.
         rustix::fs::syncfs(&self.dir).map_err(|error| io_error("making sled's files durable", &error.into()))
     }
 
