@@ -39,7 +39,11 @@ pub async fn report(
     let counts = |node: &Node| is_calendar || node.collection.calendar().is_some_and(|settings| !settings.transparent);
     let mut periods = Vec::new();
     for node in nodes.iter().filter(|node| counts(node)) {
-        periods.extend(busy(context, &node.collection, window).await?);
+        match busy(context, &node.collection, window).await {
+            // Deleted since the home was listed.
+            Err(Error::NotFound) if !is_calendar => {}
+            found => periods.extend(found?),
+        }
     }
     Ok(freebusy::vfreebusy(window, &freebusy::merge(periods), context.clock.now()))
 }

@@ -42,6 +42,11 @@ impl Indexes {
         Self(Cache::new(calendars))
     }
 
+    /// Forgets the index of a calendar whose rows were computed anew, which is no change that its log tells of.
+    pub fn forget(&self, collection: CollectionId) {
+        self.0.remove(&collection);
+    }
+
     /// The index of `collection`, at its present revision or a later one.
     ///
     /// # Errors

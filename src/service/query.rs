@@ -75,7 +75,11 @@ impl Search {
         loop {
             let Some((node, floating, objects)) = &mut self.current else {
                 let Some(node) = self.nodes.next() else { return Ok(None) };
-                let (own, objects) = index::candidates(context, &node.collection, self.plan.window).await?;
+                let (own, objects) = match index::candidates(context, &node.collection, self.plan.window).await {
+                    // Deleted since the calendars were listed.
+                    Err(Error::NotFound) => continue,
+                    found => found?,
+                };
                 let floating = self.query.floating.clone().unwrap_or(own);
                 self.current = Some((Arc::new(node), floating, objects.into_iter()));
                 continue;

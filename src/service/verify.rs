@@ -197,7 +197,10 @@ impl Walk<'_> {
         let batch =
             Batch { at: self.context.clock.now(), asserts: vec![unchanged], writes: vec![write], ..Batch::default() };
         match self.context.store.commit(batch).await {
-            Ok(_) => self.report.rebuilt += 1,
+            Ok(_) => {
+                self.report.rebuilt += 1;
+                self.context.indexes.forget(self.collection.id);
+            }
             Err(CommitError::Failed { .. }) => {}
             Err(CommitError::Store(error)) => return Err(error),
         }

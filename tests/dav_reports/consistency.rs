@@ -5,7 +5,10 @@ use kalends::base::{Interval, Utc};
 use kalends::filter::{CompFilter, CompTest};
 use kalends::freebusy;
 use kalends::ical::CalendarObject;
+use kalends::model::{Index, UserName};
 use kalends::recur::Budget;
+use kalends::service::verify::{self, Repair};
+use kalends::store::{Batch, Write};
 use kalends::zone::Zone;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -92,6 +95,25 @@ async fn check(app: &TestApp, objects: &BTreeMap<String, String>, window: Interv
         unfolded.lines().filter(|line| line.starts_with("FREEBUSY")).map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(busy(&answer.text()), busy(&expected_busy(objects, window)), "{start} {end}");
+}
+
+/// Invariant S5: rows that were computed anew are used at once, by a server that goes on.
+#[tokio::test]
+async fn rebuilt_rows_are_seen_at_once() {
+    let app = TestApp::with_users().await;
+    put(&app, "a.ics", &event("a", "20261201T090000Z", "")).await;
+    let store = &app.context.store;
+    let alice = store.principal_named(&UserName::new("alice").expect("a name")).await.expect("read").expect("alice");
+    let calendar = store.child(alice.home, "default").await.expect("read").expect("a calendar");
+    let mut object = store.object(calendar.id, "a.ics").await.expect("read").expect("the event");
+    object.index = Some(Index::Broken { reason: "an older version could not read it".into(), uid: None });
+    let writes = vec![Write::Reindex(calendar.id, object)];
+    store.commit(Batch { at: app.context.clock.now(), writes, ..Batch::default() }).await.expect("written");
+    let body = query_body(&window_filter("VEVENT", "20261201T000000Z", "20261202T000000Z"), "");
+    assert!(Listing::of(&report(&app, CALENDAR, &body).await).names().is_empty());
+    let report_of = verify::verify(&app.context, Repair::Index, |_, _| {}).await.expect("verified");
+    assert_eq!(report_of.rebuilt, 1);
+    assert_eq!(Listing::of(&report(&app, CALENDAR, &body).await).names(), ["a.ics"]);
 }
 
 proptest! {
