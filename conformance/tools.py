@@ -49,7 +49,7 @@ def node():
         home.mkdir(parents=True)
         shutil.copy(HERE / "package.json", home)
         shutil.copy(lock, home)
-        run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], "the npm packages of conformance/package.json", cwd=home)
+        run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], "the npm packages of conformance/package.json", cwd=home)
         stamp.write_text(digest(lock))
     return shutil.which("node"), home
 

@@ -5,7 +5,7 @@ mod acl;
 mod error;
 mod get;
 mod headers;
-mod if_header;
+pub mod if_header;
 mod listing;
 mod lock;
 mod mkcol;

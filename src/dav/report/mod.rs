@@ -7,6 +7,8 @@ mod principals;
 mod query;
 mod sync;
 
+pub use filter::{data_request, filter};
+
 use std::sync::Arc;
 
 use super::props::Kinds;
