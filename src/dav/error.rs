@@ -105,9 +105,14 @@ impl Failure {
             StoreError::Full(_) => Self::of_condition(
                 StatusCode::INSUFFICIENT_STORAGE,
                 Precondition::SufficientDiskSpace,
-                "the server's disk is full; nothing was changed",
+                "the server's disk is full",
             ),
-            _ => Self::new(StatusCode::SERVICE_UNAVAILABLE, "the storage is not available; nothing was changed"),
+            // Refused beforehand.
+            StoreError::ReadOnly(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "the storage takes no writes; nothing was changed")
+            }
+            // What a failed flush has left is known after the next start.
+            _ => Self::new(StatusCode::SERVICE_UNAVAILABLE, "the storage is not available; ask later what is there"),
         }
     }
 }
