@@ -335,7 +335,7 @@ fn busy(uid: &str, start: &str, end: &str, more: &str) -> String {
         .replace("UID:one", &format!("UID:{uid}"))
         .replace("DTSTART:20260105T100000Z", &format!("DTSTART:{start}"))
         .replace("DTEND:20260105T110000Z", &format!("DTEND:{end}"))
-        .replace("SUMMARY:One", &format!("SUMMARY:Private\r\n{more}").trim_end().to_owned())
+        .replace("SUMMARY:One", format!("SUMMARY:Private\r\n{more}").trim_end())
 }
 
 #[test]

@@ -38,7 +38,8 @@ fn every_metric_named_is_one_of_ours_and_every_one_of_ours_is_shown() {
     let runbook = read("docs/operations.md");
     for text in [&dashboard, &rules, &runbook] {
         for name in words(text, "kalends_") {
-            let base = ["_bucket", "_count", "_sum"].iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name);
+            let base =
+                ["_bucket", "_count", "_sum"].iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name);
             assert!(quoted(base), "no metric is called {name}");
         }
     }

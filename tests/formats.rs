@@ -40,7 +40,10 @@ fn data_of_every_format_opens_with_all_that_is_in_it() {
         }
         let mut replica = Listing::from([("two.ics".to_owned(), "gone since".to_owned())]);
         reader.synchronise(CALENDAR, token, &mut replica).expect("it serves").expect("the token is still true");
-        assert!(!replica.contains_key("two.ics") && replica["large.ics"] == listing["large.ics"], "{file}: {replica:?}");
+        assert!(
+            !replica.contains_key("two.ics") && replica["large.ics"] == listing["large.ics"],
+            "{file}: {replica:?}"
+        );
         let ask = |method: &str, path: &str, body: &str| {
             let asking = request(method, path).login("anna", &place.password).header("Depth", "0").body(body);
             exchange(server.address, &asking).expect("it serves").body

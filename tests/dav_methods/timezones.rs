@@ -83,7 +83,8 @@ async fn the_header_decides_which_zones_come() {
     let (berlin, custom) = (zone("Europe/Berlin", "+0100"), zone("Customized", "+0330"));
     let (named, alone) = ("Europe/Berlin", "Customized");
     let windows = "US Eastern Standard Time";
-    let table: [(&str, &str, Vec<String>, &[&str], &[&str]); 6] = [
+    type Row<'a> = (&'a str, &'a str, Vec<String>, &'a [&'a str], &'a [&'a str]);
+    let table: [Row<'_>; 6] = [
         (named, "Asia/Tokyo", vec![], &[named, "Asia/Tokyo"], &[]),
         (named, "Asia/Tokyo", vec![berlin.clone()], &["Asia/Tokyo", named], &[]),
         (named, named, vec![berlin.clone()], &[named], &[]),
