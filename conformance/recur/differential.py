@@ -61,6 +61,14 @@ EXPLAINED = [
     ("rrule-temporal", "YEARLY with BYYEARDAY beside BYMONTHDAY or BYMONTH",
      lambda r: r["FREQ"] == "YEARLY" and "BYYEARDAY" in r and ("BYMONTHDAY" in r or "BYMONTH" in r),
      "The same sentence: BYMONTHDAY limits what BYYEARDAY left, it adds nothing to it."),
+    ("rrule-temporal", "YEARLY with BYDAY that mixes plain days and ordinals",
+     lambda r: r["FREQ"] == "YEARLY" and mixes_ordinals(r),
+     "\"If an integer modifier is not present, it means all days of this type within the specified frequency.\" "
+     "rrule-temporal leaves out those without a number."),
+    ("rrule-temporal", "YEARLY with BYYEARDAY or BYMONTHDAY beside ordinals in BYDAY",
+     lambda r: r["FREQ"] == "YEARLY" and ("BYYEARDAY" in r or "BYMONTHDAY" in r) and any(len(day) > 2 for day in r.get("BYDAY", "").split(",")),
+     "Note 2 of the table, of BYDAY in a YEARLY rule: \"Limit if BYYEARDAY or BYMONTHDAY is present\"; "
+     "rrule-temporal adds the days that BYDAY names."),
 ]
 
 
