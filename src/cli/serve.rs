@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch as channel;
 
 use super::config::{Config, LogFormat};
@@ -33,7 +33,6 @@ pub async fn serve(data: &Path, config: Config) -> Result<(), String> {
     let store = open_store(data, &config).map_err(|error| error.to_string())?;
     let context = Arc::new(Context::new(store, config.limits.clone()));
     let url = config.server.public_url.clone().unwrap_or_else(|| welcome::local_url(address, tls.is_some()));
-    greet(&context, data, &url).await?;
     let (stop, stopped) = channel::channel(false);
     let metrics = metrics.map(|(handle, at)| tokio::spawn(serve_metrics(handle, at, wait(stopped.clone()))));
     let socket = match Socket::open(data) {
@@ -48,9 +47,11 @@ pub async fn serve(data: &Path, config: Config) -> Result<(), String> {
         tokio::spawn(async move { socket.serve(&context).await })
     });
     let app = App::new(Arc::clone(&context), options(&config, tls));
+    let ending = tokio::spawn(signals(signal(SignalKind::terminate()), signal(SignalKind::interrupt()), stop));
+    // Said only now: whoever reads it may use the socket, and send signals, at once.
+    greet(&context, data, &url).await?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "server.started");
     watch::notify("READY=1");
-    let ending = tokio::spawn(signals(stop));
     let watching = {
         let (context, config) = (Arc::clone(&context), config.clone());
         metrics.is_some().then(|| tokio::spawn(async move { watch::gauges(&context, &config).await }))
@@ -70,9 +71,8 @@ async fn wait(mut stopped: channel::Receiver<bool>) {
 }
 
 /// Ends the server on the first SIGTERM or SIGINT, and the process on the second.
-async fn signals(stop: channel::Sender<bool>) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+async fn signals(terminate: std::io::Result<Signal>, interrupt: std::io::Result<Signal>, stop: channel::Sender<bool>) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) else {
         tracing::error!("signals cannot be received; only SIGKILL ends this process");
         return std::future::pending().await;
     };

@@ -41,7 +41,15 @@ enum Departure {
 }
 
 /// The text of an event that starts at `at`, read in UTC, as local time or in the zone `form` names.
-fn written(uid: &str, at: i64, form: usize, rule: (&str, i64), length: &str, state: &str, departure: Departure) -> String {
+fn written(
+    uid: &str,
+    at: i64,
+    form: usize,
+    rule: (&str, i64),
+    length: &str,
+    state: &str,
+    departure: Departure,
+) -> String {
     let value = |at: i64| {
         let utc = Utc(at).to_string();
         let local = utc.trim_end_matches('Z');
@@ -53,7 +61,9 @@ fn written(uid: &str, at: i64, form: usize, rule: (&str, i64), length: &str, sta
         }
     };
     let component = |lines: String| {
-        format!("BEGIN:VEVENT\r\nUID:{uid}\r\nDTSTAMP:20260101T000000Z\r\n{lines}DURATION:{length}\r\n{state}END:VEVENT\r\n")
+        format!(
+            "BEGIN:VEVENT\r\nUID:{uid}\r\nDTSTAMP:20260101T000000Z\r\n{lines}DURATION:{length}\r\n{state}END:VEVENT\r\n"
+        )
     };
     let (rule, period) = rule;
     let next = at + period;
@@ -63,11 +73,9 @@ fn written(uid: &str, at: i64, form: usize, rule: (&str, i64), length: &str, sta
         Departure::Moved => {
             component(format!("RECURRENCE-ID{}\r\nDTSTART{}\r\n", value(next), value(next + 86_400 + 5_400)))
         }
-        Departure::Future => component(format!(
-            "RECURRENCE-ID;RANGE=THISANDFUTURE{}\r\nDTSTART{}\r\n",
-            value(next),
-            value(next + 7_200)
-        )),
+        Departure::Future => {
+            component(format!("RECURRENCE-ID;RANGE=THISANDFUTURE{}\r\nDTSTART{}\r\n", value(next), value(next + 7_200)))
+        }
     };
     let master = component(format!("DTSTART{}\r\n{rule}", value(at)));
     format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Kalends//Tests//EN\r\n{master}{other}END:VCALENDAR\r\n")
