@@ -250,6 +250,25 @@ fn lists_come_as_json_for_programs() {
     assert_eq!(login(password.trim()), 401, "at once, in the running server");
 }
 
+/// Whether users can find each other is the administrator's to say (docs/decisions/0005).
+#[test]
+fn the_directory_is_closed_until_the_configuration_opens_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let look = |server: &Server, password: &str| {
+        let request = request("PROPFIND", "/dav/principals/ben/").header("Depth", "0").login("admin", password);
+        request.send(server.address).status
+    };
+    let server = Server::first(dir.path());
+    let password = server.password();
+    assert_eq!(code(&feed(dir.path(), &["user", "add", "ben", "--password-stdin"], "a long enough one\n")), 0);
+    assert_eq!(look(&server, &password), 404);
+    assert!(server.stop());
+    std::fs::write(dir.path().join("kalends.toml"), "[auth]\nopen_directory = true\n").expect("written");
+    let server = Server::start(dir.path());
+    assert_eq!(look(&server, &password), 207);
+    assert!(server.stop());
+}
+
 #[test]
 fn a_second_server_on_the_same_data_is_refused_and_told_of_the_first() {
     let dir = tempfile::tempdir().expect("a directory");

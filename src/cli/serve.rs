@@ -13,7 +13,7 @@ use super::config::{Config, LogFormat};
 use super::socket::Socket;
 use super::{open_store, watch, welcome};
 use crate::server::{App, Options, Tls, TlsFiles, run, serve_metrics, start_logs, start_metrics};
-use crate::service::Context;
+use crate::service::{Context, Directory};
 
 /// How often certificate files are looked at.
 const CERTIFICATE_POLL: Duration = Duration::from_secs(5);
@@ -31,7 +31,11 @@ pub async fn serve(data: &Path, config: Config) -> Result<(), String> {
         None => None,
     };
     let store = open_store(data, &config).map_err(|error| error.to_string())?;
-    let context = Arc::new(Context::new(store, config.limits.clone()));
+    let mut context = Context::new(store, config.limits.clone());
+    if config.auth.open_directory {
+        context.directory = Directory::Open;
+    }
+    let context = Arc::new(context);
     let url = config.server.public_url.clone().unwrap_or_else(|| welcome::local_url(address, tls.is_some()));
     let (stop, stopped) = channel::channel(false);
     let metrics = metrics.map(|(handle, at)| tokio::spawn(serve_metrics(handle, at, wait(stopped.clone()))));

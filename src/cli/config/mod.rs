@@ -92,6 +92,8 @@ pub struct AuthConfig {
     pub realm: String,
     /// Whether passwords may come over plain HTTP from other machines.
     pub allow_plain: bool,
+    /// Whether users may look up each other.
+    pub open_directory: bool,
 }
 
 impl Default for Config {
@@ -103,7 +105,7 @@ impl Default for Config {
             limits: Limits::default(),
             log: LogConfig { format: LogFormat::Text, level: "info".to_owned() },
             metrics_listen: None,
-            auth: AuthConfig { realm: "Kalends".to_owned(), allow_plain: false },
+            auth: AuthConfig { realm: "Kalends".to_owned(), allow_plain: false, open_directory: false },
         }
     }
 }

@@ -186,6 +186,15 @@ fn general() -> Vec<Setting> {
         ),
         row(
             "auth",
+            "open_directory",
+            "Whether users can look up each other by name and address; else only whoever has granted them something, \
+             and by the whole mail address. Nobody's calendars are shown by it.",
+            "",
+            |config, value| value.flag().map(|flag| config.auth.open_directory = flag),
+            |config| Some(config.auth.open_directory.to_string()),
+        ),
+        row(
+            "auth",
             "allow_plain",
             "Whether passwords may come over plain HTTP from other machines, where everybody on the way can read them.",
             "",
