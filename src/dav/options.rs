@@ -3,7 +3,7 @@
 
 use http::header::{ALLOW, CONTENT_LENGTH, HeaderValue};
 
-use super::{Request, Response, empty_body};
+use super::{METHODS, Request, Response, empty_body};
 use crate::model::Path;
 
 /// The compliance classes that hold for every resource: what is really there.
@@ -33,24 +33,7 @@ pub fn allowed(path: &Path) -> &'static [&'static str] {
         Path::Principal(_) => &["OPTIONS", "GET", "HEAD", "PROPFIND", "PROPPATCH", "REPORT"],
         Path::Home(_) => &["OPTIONS", "GET", "HEAD", "PROPFIND", "PROPPATCH", "LOCK", "UNLOCK", "REPORT", "ACL"],
         // PUT is for its members; Evolution takes a calendar without it as one that cannot be written.
-        Path::Calendar(..) => &[
-            "OPTIONS",
-            "GET",
-            "HEAD",
-            "PUT",
-            "POST",
-            "DELETE",
-            "COPY",
-            "MOVE",
-            "MKCOL",
-            "MKCALENDAR",
-            "PROPFIND",
-            "PROPPATCH",
-            "LOCK",
-            "UNLOCK",
-            "REPORT",
-            "ACL",
-        ],
+        Path::Calendar(..) => METHODS,
         Path::Object(..) => &[
             "OPTIONS",
             "GET",
