@@ -41,6 +41,9 @@ pub fn contributions(
 
 /// As [`contributions`] of an event whose `series` is already compiled.
 ///
+/// Occurrences that follow each other without a gap become one period at once, and only periods are taken off the
+/// budget's instances: an event of every second is busy all day, which takes steps but no room.
+///
 /// # Errors
 /// [`BudgetExceeded`] if its recurrences are more than `budget` allows.
 pub fn contributions_of_series(
@@ -53,14 +56,41 @@ pub fn contributions_of_series(
     if kinds.iter().all(Option::is_none) {
         return Ok(Vec::new());
     }
-    let mut periods = Vec::new();
-    series.each(window, budget, |occurrence, component| {
+    let mut periods: Vec<BusyPeriod> = Vec::new();
+    let mut kept = Budget { steps: 0, instances: budget.instances };
+    let mut within = Ok(());
+    budget.instances = u64::MAX;
+    let walked = series.each(window, budget, |occurrence, component| {
         let kind = kinds.get(component).copied().flatten();
-        let interval = occurrence.intersection(window);
-        periods.extend(interval.zip(kind).map(|(interval, kind)| BusyPeriod { interval, kind }));
-        ControlFlow::Continue(())
-    })?;
+        let Some((interval, kind)) = occurrence.intersection(window).zip(kind) else {
+            return ControlFlow::Continue(());
+        };
+        if interval.start < interval.end && !extend_last(&mut periods, BusyPeriod { interval, kind }) {
+            within = kept.take_instance();
+        }
+        if within.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    budget.instances = kept.instances;
+    walked.and(within)?;
     Ok(periods)
+}
+
+/// Adds `next` to `periods`; whether it went on the last one, since that is of its kind and there is no gap.
+fn extend_last(periods: &mut Vec<BusyPeriod>, next: BusyPeriod) -> bool {
+    match periods.last_mut() {
+        Some(last)
+            if last.kind == next.kind
+                && last.interval.start <= next.interval.start
+                && next.interval.start <= last.interval.end =>
+        {
+            last.interval.end = last.interval.end.max(next.interval.end);
+            true
+        }
+        _ => {
+            periods.push(next);
+            false
+        }
+    }
 }
 
 /// For each component of the object how busy it makes.

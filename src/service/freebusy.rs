@@ -9,7 +9,7 @@ use super::query::{Reach, calendars, over_budget};
 use super::tree::{self, Node, Resource};
 use super::{Context, Error};
 use crate::access::Actor;
-use crate::base::{Interval, Utc};
+use crate::base::{Interval, Revision, Utc};
 use crate::freebusy::{self, Blocking, BusyPeriod, CalendarMask};
 use crate::ical::{self, CalendarObject, ComponentKind};
 use crate::model::{Collection, Path, Precondition, Privilege, UserName};
@@ -53,9 +53,18 @@ pub async fn report(
 /// # Errors
 /// CALDAV:max-date-time for a window longer than the limit; DAV:number-of-matches-within-limits.
 pub async fn busy(context: &Context, calendar: &Collection, window: Interval) -> Result<Vec<BusyPeriod>, Error> {
-    let masks = masks(context, calendar, window).await?;
-    let parts = masks.iter().flat_map(|mask| mask.periods(window));
-    Ok(freebusy::merge(parts.collect()))
+    match masks(context, calendar, window).await {
+        Ok(masks) => {
+            let parts = masks.iter().flat_map(|mask| mask.periods(window));
+            Ok(freebusy::merge(parts.collect()))
+        }
+        // A whole week of it is too much for a mask. What was asked for may be less, and is worth trying.
+        Err(Error::Precondition { condition, .. }) if *condition == Precondition::NumberOfMatchesWithinLimits => {
+            let (_, periods) = contributed(context, calendar, window, &mut context.budget()).await?;
+            Ok(freebusy::merge(periods))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// A meeting to find a time for.
@@ -139,6 +148,23 @@ async fn compute(
     budget: &mut Budget,
 ) -> Result<Arc<CalendarMask>, Error> {
     let window = Interval::new(week_start(week), week_start(week + 1));
+    let (revision, periods) = contributed(context, calendar, window, budget).await?;
+    let mask = Arc::new(CalendarMask::build(window, periods));
+    let shared = context.indexes.of(context, calendar).await?;
+    shared.write().await.keep_busy(week, revision, Arc::clone(&mask));
+    // Weeks that are known already cost no waiting, and a long window should hold up nobody else.
+    tokio::task::yield_now().await;
+    Ok(mask)
+}
+
+/// What all objects of the calendar, and its availability, are busy with in `window`, not merged; and the revision at
+/// which this is so at the latest.
+async fn contributed(
+    context: &Context,
+    calendar: &Collection,
+    window: Interval,
+    budget: &mut Budget,
+) -> Result<(Revision, Vec<BusyPeriod>), Error> {
     let shared = context.indexes.of(context, calendar).await?;
     let (revision, availability) = {
         let index = shared.read().await;
@@ -166,11 +192,7 @@ async fn compute(
     let own = availability.and_then(|text| set_availability(context, &text));
     let all: Vec<&CalendarObject> = available.iter().map(|parsed| &parsed.object).chain(&own).collect();
     periods.extend(freebusy::unavailable(&all, window, &floating.zone, budget).map_err(|_| over_budget())?);
-    let mask = Arc::new(CalendarMask::build(window, periods));
-    shared.write().await.keep_busy(week, revision, Arc::clone(&mask));
-    // Weeks that are known already cost no waiting, and a long window should hold up nobody else.
-    tokio::task::yield_now().await;
-    Ok(mask)
+    Ok((revision, periods))
 }
 
 /// CALDAV:calendar-availability (RFC 7953 §7.2.4), which may hold several VAVAILABILITYs.

@@ -158,3 +158,33 @@ async fn a_request_given_up_leaves_nothing_half_placed() {
         assert_eq!(listing.names().len(), if start == 28 { 0 } else { 1_100 }, "{from}");
     }
 }
+
+/// Invariant B2: a rule of every second is busy all the time, and harms nobody's answer.
+#[tokio::test]
+async fn a_rule_of_every_second_is_one_period() {
+    let app = TestApp::with_users().await;
+    put(&app, "other.ics", &event("other", "20261201T090000Z", "")).await;
+    put(&app, "endless.ics", &endless("endless", "20261203T000000Z", "PT1S", "")).await;
+    let answer = busy(&app, "alice", CALENDAR, "20261130T000000Z", "20261228T000000Z").await;
+    let found = lines(&answer).join(",");
+    assert_eq!(found.matches('/').count(), 2, "{found}");
+    assert!(found.contains("20261203T000000Z/"), "{found}");
+}
+
+/// Where a week has more periods than the limit allows, an hour of it is still answered.
+#[tokio::test]
+async fn what_is_too_much_for_a_week_is_answered_for_an_hour() {
+    let app = TestApp::with_users().await;
+    put(&app, "holes.ics", &endless("holes", "20261203T000000Z", "PT1S", ";INTERVAL=3")).await;
+    let answer = busy(&app, "alice", CALENDAR, "20261130T000000Z", "20261228T000000Z").await;
+    assert_eq!((answer.status, condition(&answer).as_str()), (403, "number-of-matches-within-limits"));
+    let answer = busy(&app, "alice", CALENDAR, "20261205T100000Z", "20261205T110000Z").await;
+    assert_eq!(lines(&answer).join(",").matches('/').count(), 1_200);
+}
+
+fn endless(uid: &str, start: &str, length: &str, more: &str) -> String {
+    calendar(&format!(
+        "BEGIN:VEVENT\r\nUID:{uid}\r\nDTSTAMP:20260101T000000Z\r\nDTSTART:{start}\r\nDURATION:{length}\r\n\
+         RRULE:FREQ=SECONDLY{more}\r\nEND:VEVENT\r\n"
+    ))
+}
