@@ -9,6 +9,7 @@ mod object;
 mod path;
 mod precondition;
 mod principal;
+mod shelf;
 
 pub use acl::{Ace, AcePrincipal, Privilege, Privileges};
 pub use change::{Change, ChangeKind, Event, EventKind};
@@ -18,3 +19,4 @@ pub use object::{Index, IndexRow, Object};
 pub use path::{Path, PathError, TrailingSlash};
 pub use precondition::Precondition;
 pub use principal::{AppPassword, Credentials, Principal, PropertyName, StoredProperty, UserName, UserNameError};
+pub use shelf::Shelf;

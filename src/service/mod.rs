@@ -15,6 +15,7 @@ pub mod parsed;
 pub mod properties;
 pub mod query;
 pub mod resources;
+pub mod rows;
 pub mod sync;
 pub mod transfer;
 pub mod tree;

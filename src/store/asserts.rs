@@ -34,10 +34,18 @@ fn speaks_of_after(assert: &Assert) -> bool {
     matches!(assert, Assert::UsageAtMost(..))
 }
 
+/// The assertion as it may be told.
+fn tellable(assert: &Assert) -> Assert {
+    match assert {
+        Assert::RowIs(shelf, key, Some(_)) => Assert::RowIs(*shelf, key.clone(), None),
+        other => other.clone(),
+    }
+}
+
 fn check<'b>(group: &mut Group<'_>, asserts: impl Iterator<Item = &'b Assert>) -> Result<(), CommitError> {
     for assert in asserts {
         if let Verdict::Fails(found) = verdict(group, assert)? {
-            return Err(CommitError::Failed { assert: assert.clone(), found });
+            return Err(CommitError::Failed { assert: tellable(assert), found });
         }
     }
     Ok(())
@@ -76,6 +84,7 @@ fn verdict(group: &mut Group<'_>, assert: &Assert) -> Result<Verdict, StoreError
             Some(row) => rows::decode::<Credentials>(&row, "credentials")? == *credentials,
             None => *credentials == Credentials::default() && group.has(&keys::principal(*id))?,
         },
+        Assert::RowIs(shelf, key, row) => group.get(&keys::row(*shelf, key))? == *row,
     };
     Ok(holds.into())
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::base::{CollectionId, ETag, LockToken, PrincipalId, Revision, Secret, Utc};
-use crate::model::{Collection, Credentials, EventKind, Lock, Object, Principal, UserName};
+use crate::model::{Collection, Credentials, EventKind, Lock, Object, Principal, Shelf, UserName};
 
 /// One write: all of it is there after a crash, or none (invariant S1).
 #[derive(Debug, Clone, Default)]
@@ -52,6 +52,9 @@ pub enum Assert {
     PrincipalIs(Secret<Box<Principal>>),
     /// The principal is there and can log in with what its reader saw.
     CredentialsAre(PrincipalId, Credentials),
+    /// The service's row is what its reader saw; `None`: there is none. Where it fails, the error has `None` in its
+    /// place: rows hold users' content and secrets, and errors are told.
+    RowIs(Shelf, Vec<u8>, Option<Bytes>),
 }
 
 /// A single write.
@@ -87,6 +90,10 @@ pub enum Write {
     DeleteLock(LockToken),
     /// Removes events up to this number: everybody who asked has heard of them.
     TrimEvents(u64),
+    /// Stores a service's row in place of the one under that key. No change of any collection.
+    PutRow(Shelf, Vec<u8>, Bytes),
+    /// Deletes a service's row. Nothing happens if there is none.
+    DeleteRow(Shelf, Vec<u8>),
 }
 
 /// An event to be: the store fills in number, time, actor and revision.

@@ -13,7 +13,7 @@ use super::kv::Kv;
 use super::rows::{self, CollectionRow};
 use super::{Store, StoreError};
 use crate::base::{CollectionId, ETag, PrincipalId, Revision};
-use crate::model::{ChangeKind, Object, Principal};
+use crate::model::{ChangeKind, Object, Principal, Shelf};
 
 /// Something that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,7 @@ impl Store {
             after = Some(id);
         }
         findings.extend(committer.look(check_orphans).await?);
+        findings.extend(committer.look(check_services).await?);
         Ok(findings)
     }
 
@@ -331,6 +332,26 @@ fn check_orphans(kv: &dyn Kv) -> Result<Vec<Finding>, StoreError> {
             from = keys::within(table, id).1;
         }
     }
+    Ok(findings.all)
+}
+
+/// Rows of services: what they mean is theirs to know; here they are on a shelf that is known, and counted.
+fn check_services(kv: &dyn Kv) -> Result<Vec<Finding>, StoreError> {
+    let mut findings = Findings::new(None);
+    let (mut bytes, mut unknown) = (0_u64, BTreeSet::new());
+    let (from, to) = keys::table(Table::Rows);
+    kv.scan(&from, &to, &mut |key, row| {
+        bytes += (key.len() + row.len()) as u64;
+        if Shelf::of_byte(keys::shelf_byte(key)).is_none() {
+            unknown.insert(keys::shelf_byte(key));
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    for byte in unknown {
+        findings.add(None, format!("there are rows on the shelf {byte:#04x}, which no service knows"));
+    }
+    let counted: Option<u64> = get(kv, &keys::meta(keys::SERVICE_BYTES), "counters")?;
+    findings.expect(counted.unwrap_or(0) == bytes, None, "the bytes counted for the rows of services are wrong");
     Ok(findings.all)
 }
 

@@ -312,7 +312,7 @@ impl Tally {
 
 fn content_bytes(batch: &Batch) -> usize {
     let content = |write: &Write| match write {
-        Write::PutObject(_, _, bytes) => bytes.len(),
+        Write::PutObject(_, _, bytes) | Write::PutRow(_, _, bytes) => bytes.len(),
         _ => 0,
     };
     batch.writes.iter().map(content).sum()

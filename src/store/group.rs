@@ -219,6 +219,14 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
+    /// The same for rows of services, all together.
+    pub(super) fn count_service_bytes(&mut self, more: u64, less: u64) -> Result<(), StoreError> {
+        let key = keys::meta(keys::SERVICE_BYTES);
+        let now: u64 = self.get(&key)?.map_or(Ok(0), |row| rows::decode(&row, "counters"))?;
+        self.put(key, rows::encode(&now.saturating_add(more).saturating_sub(less)));
+        Ok(())
+    }
+
     /// Keeps the largest number given out of a kind.
     pub(super) fn raise(&mut self, counter: &str, to: u64) -> Result<(), StoreError> {
         let key = keys::meta(counter);

@@ -19,10 +19,11 @@
 //! | `D` the gone by name | collection, name | revision |
 //! | `E` outbox | number | [`crate::model::Event`] |
 //! | `K` locks | token | [`crate::model::Lock`] |
+//! | `R` rows of services | shelf ([`crate::model::Shelf`]), the service's key | the service's bytes |
 //! | `G` deleted collections whose rows are still to be removed | collection | nothing |
 
 use crate::base::{CollectionId, LockToken, PrincipalId, Revision};
-use crate::model::UserName;
+use crate::model::{Shelf, UserName};
 
 /// A row's key.
 pub(super) type Key = Vec<u8>;
@@ -46,6 +47,7 @@ pub(super) enum Table {
     Deleted = b'D',
     Events = b'E',
     Locks = b'K',
+    Rows = b'R',
     Garbage = b'G',
 }
 
@@ -61,6 +63,8 @@ pub(super) const COLLECTIONS: &str = "collections";
 pub(super) const PRINCIPALS: &str = "principals";
 /// The number of the newest event ever committed.
 pub(super) const EVENTS: &str = "events";
+/// The bytes of all rows of services, keys included.
+pub(super) const SERVICE_BYTES: &str = "service-bytes";
 /// The format of all rows.
 pub(super) const FORMAT: &str = "format";
 
@@ -123,6 +127,29 @@ pub(super) fn lock(token: &LockToken) -> Key {
 
 pub(super) fn garbage(id: CollectionId) -> Key {
     key(Table::Garbage, id.0, &[])
+}
+
+/// A row of a service.
+pub(super) fn row(shelf: Shelf, rest: &[u8]) -> Key {
+    let mut key = Vec::with_capacity(2 + rest.len());
+    key.extend_from_slice(&[Table::Rows as u8, shelf as u8]);
+    key.extend_from_slice(rest);
+    key
+}
+
+/// The service's part of the key of a row of its.
+pub(super) fn service_key(key: &[u8]) -> &[u8] {
+    key.get(2..).unwrap_or_default()
+}
+
+/// The byte of the shelf in a service's key.
+pub(super) fn shelf_byte(key: &[u8]) -> u8 {
+    key.get(1).copied().unwrap_or(0)
+}
+
+/// The first key behind all rows of a shelf.
+pub(super) fn shelf_end(shelf: Shelf) -> Key {
+    vec![Table::Rows as u8, shelf as u8 + 1]
 }
 
 /// From the first key of a table to the first behind it.

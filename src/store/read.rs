@@ -1,7 +1,7 @@
 //! Reading. Every answer is of one state of the store. Nothing here waits for anything but the moment in which a group
 //! is applied, so the calls are made where the caller runs; pages keep each of them short.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -11,7 +11,7 @@ use super::kv::Kv;
 use super::rows::{self, CollectionRow};
 use super::{Condition, Page, Store, StoreError};
 use crate::base::{CollectionId, PrincipalId, Revision, Utc};
-use crate::model::{Change, ChangeKind, Collection, Credentials, Event, Lock, Object, Principal, UserName};
+use crate::model::{Change, ChangeKind, Collection, Credentials, Event, Lock, Object, Principal, Shelf, UserName};
 
 impl Store {
     /// The principal with that id.
@@ -205,6 +205,34 @@ impl Store {
         let shared = &self.0.shared;
         let disk_bytes = shared.engine().disk_bytes()?;
         Ok(Condition { disk_bytes, free_bytes: shared.free_bytes()?, writable: shared.takes_writes().is_ok() })
+    }
+
+    /// A service's row.
+    pub async fn row(&self, shelf: Shelf, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        let kv = &**self.0.shared.read();
+        kv.get(&keys::row(shelf, key))
+    }
+
+    /// Several rows of a shelf, all of one and the same state, in the order of `keys`; `None` for those that are not
+    /// there. The caller bounds how many it asks for at once.
+    pub async fn rows_at(&self, shelf: Shelf, keys: &[&[u8]]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        let kv = &**self.0.shared.read();
+        keys.iter().map(|key| kv.get(&keys::row(shelf, key))).collect()
+    }
+
+    /// The rows of a shelf by key, from `range.start` (included) to `range.end` (excluded; empty: to the end of the
+    /// shelf), at most `limit`. To go on, start behind the last key: the key with a zero byte appended.
+    pub async fn rows(
+        &self,
+        shelf: Shelf,
+        range: Range<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Page<(Vec<u8>, Bytes)>, StoreError> {
+        let kv = &**self.0.shared.read();
+        let to = if range.end.is_empty() { keys::shelf_end(shelf) } else { keys::row(shelf, &range.end) };
+        page(kv, (keys::row(shelf, &range.start), to), limit, |key, row| {
+            Ok((keys::service_key(key).to_vec(), Bytes::copy_from_slice(row)))
+        })
     }
 
     /// Durable events behind `after`, in order.

@@ -291,7 +291,8 @@ fn bloat(shared: &Shared) -> Result<Bloat, StoreError> {
 
 /// About how many bytes the rows have.
 fn live_bytes(kv: &dyn Kv) -> Result<u64, StoreError> {
-    let mut bytes = 0;
+    let services = kv.get(&keys::meta(keys::SERVICE_BYTES))?;
+    let mut bytes: u64 = services.map_or(Ok(0), |row| rows::decode(&row, "counters"))?;
     let (from, to) = keys::table(Table::Collections);
     kv.scan(&from, &to, &mut |_, row| {
         let CollectionRow { collection, .. } = rows::decode(row, "collections")?;

@@ -72,7 +72,28 @@ fn apply(group: &mut Group<'_>, write: &Write) -> Result<(), CommitError> {
             Ok(())
         }
         Write::TrimEvents(up_to) => Ok(trim_events(group, *up_to)?),
+        Write::PutRow(shelf, key, row) => Ok(set_row(group, keys::row(*shelf, key), Some(row))?),
+        Write::DeleteRow(shelf, key) => Ok(set_row(group, keys::row(*shelf, key), None)?),
     }
+}
+
+/// Stores or deletes a service's row, and counts its bytes: without them nobody could tell live data from what the
+/// engine's files have no more use for.
+fn set_row(group: &mut Group<'_>, key: Vec<u8>, row: Option<&Bytes>) -> Result<(), StoreError> {
+    let old = group.get(&key)?;
+    if old.is_none() && row.is_none() {
+        return Ok(());
+    }
+    let bytes = |row: &Bytes| (key.len() + row.len()) as u64;
+    let (more, less) = (row.map_or(0, bytes), old.as_ref().map_or(0, bytes));
+    if more != less {
+        group.count_service_bytes(more, less)?;
+    }
+    match row {
+        Some(row) => group.put(key, row.clone()),
+        None => group.delete(key),
+    }
+    Ok(())
 }
 
 fn failed(assert: Assert) -> CommitError {

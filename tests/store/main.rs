@@ -6,5 +6,6 @@ mod contract;
 mod faults;
 mod model;
 mod place;
+mod rows;
 mod support;
 mod writers;

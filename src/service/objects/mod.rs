@@ -381,7 +381,8 @@ pub(super) fn failed(error: CommitError, node: &Node) -> Result<(), Error> {
         | Assert::PrincipalFree(_)
         | Assert::PrincipalPresent(_)
         | Assert::PrincipalIs(_)
-        | Assert::CredentialsAre(..) => Err(Error::StateChanged),
+        | Assert::CredentialsAre(..)
+        | Assert::RowIs(..) => Err(Error::StateChanged),
     }
 }
 

@@ -1,0 +1,42 @@
+//! Rows that services keep on a [`Shelf`](crate::model::Shelf): a version byte, then postcard. Each kind of row has
+//! its own version; a row of another one is refused until there is code that reads it.
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::StoreError;
+
+/// Writes a row in `version`.
+pub fn encode<T: Serialize + ?Sized>(version: u8, value: &T) -> Bytes {
+    postcard::to_extend(value, vec![version]).expect("plain data is always encodable into memory").into()
+}
+
+/// Reads a row that must be of `version`; `what` names it in the error.
+///
+/// # Errors
+/// [`StoreError::Format`] for another version, [`StoreError::Corrupt`] for what cannot be read.
+pub fn decode<T: DeserializeOwned>(version: u8, row: &[u8], what: &str) -> Result<T, StoreError> {
+    match row.split_first() {
+        Some((found, rest)) if *found == version => postcard::from_bytes(rest)
+            .map_err(|error| StoreError::Corrupt(format!("a row of {what} cannot be read ({error})"))),
+        Some((found, _)) => Err(StoreError::Format(format!(
+            "a row of {what} has the version {found}, and this program knows {version} alone; start the newer program"
+        ))),
+        None => Err(StoreError::Corrupt(format!("a row of {what} is empty"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_come_back_and_other_versions_are_refused() {
+        let row = encode(3, &(7_u64, "x".to_owned()));
+        assert_eq!(decode::<(u64, String)>(3, &row, "tests").ok(), Some((7, "x".to_owned())));
+        assert!(matches!(decode::<(u64, String)>(2, &row, "tests"), Err(StoreError::Format(_))));
+        assert!(matches!(decode::<(u64, String)>(3, &row[..2], "tests"), Err(StoreError::Corrupt(_))));
+        assert!(matches!(decode::<(u64, String)>(3, &[], "tests"), Err(StoreError::Corrupt(_))));
+    }
+}
