@@ -73,6 +73,11 @@ fn bytes_on_the_wire() {
 }
 
 #[test]
+fn a_message_framed_twice_is_answered_once() {
+    wire::two_framings();
+}
+
+#[test]
 fn slow_clients_are_cut_off_and_nobody_waits_for_them() {
     wire::slow();
 }

@@ -214,6 +214,27 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
+/// RFC 9112 §6.3: a message with both a length and chunks is answered once and its connection closed, so that what a
+/// reader of the other framing takes for a second request is never answered.
+pub fn two_framings() {
+    let server = Server::start(&[]);
+    for framing in
+        ["Content-Length: 6\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 4"]
+    {
+        let bytes = format!(
+            "PUT {CALENDAR}smuggled.ics HTTP/1.1\r\nHost: localhost\r\n{}{framing}\r\n\r\n0\r\n\r\n\
+             GET /robots.txt HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            authorization()
+        );
+        let mut stream = connect(server.address);
+        stream.write_all(bytes.as_bytes()).expect("it is sent");
+        // To the end of the connection, which must come by itself.
+        let answer = String::from_utf8_lossy(&read_all(&mut stream)).into_owned();
+        assert!(answer.matches("HTTP/1.1 ").count() == 1, "{framing}: {answer}");
+    }
+    server.must_be_well("two framings");
+}
+
 /// Clients who send a byte now and then: each is cut off when the time for a head or a body is over.
 pub fn slow() {
     let limits = [("KALENDS_LIMITS_HEADER_SECONDS_MAX", "2"), ("KALENDS_LIMITS_BODY_SECONDS_MAX", "2")];
