@@ -13,6 +13,7 @@ pub mod dav;
 pub mod filter;
 pub mod freebusy;
 pub mod ical;
+pub mod merge;
 pub mod model;
 pub mod recur;
 pub mod rule;

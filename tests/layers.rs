@@ -16,7 +16,7 @@ const TABLE: &[(u8, &str, &[&str])] = &[
     (2, "filter", &["base", "ical", "zone", "recur"]),
     (2, "freebusy", &["base", "ical", "zone", "recur"]),
     (2, "itip", &["base", "ical", "zone", "recur"]),
-    (2, "merge", &["base", "ical", "zone", "recur"]),
+    (2, "merge", &["base", "rule", "ical", "zone", "recur"]),
     (3, "model", PURE),
     (3, "access", &["base", "ical", "xml", "zone", "recur", "filter", "freebusy", "itip", "merge", "model"]),
     (4, "store", &["base", "model", "access"]),

@@ -12,7 +12,7 @@ use crate::base::Utc;
 
 /// A DATE or DATE-TIME (RFC 5545 §3.3.4, §3.3.5) in one of its four forms. This, and not an
 /// absolute time, is what an event is stored as (invariant T1).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum DateOrTime {
     /// A whole day, in whatever zone the reader is.
     Date(NaiveDate),
