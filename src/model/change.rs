@@ -92,4 +92,11 @@ pub enum EventKind {
         /// Its name.
         name: String,
     },
+    /// An account at a provider stopped working until somebody acts: its grant was revoked, its calendar is gone.
+    AccountBroken {
+        /// Which: `google/anna@example.com`.
+        account: String,
+        /// Why, in our words.
+        reason: String,
+    },
 }

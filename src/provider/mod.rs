@@ -1,0 +1,10 @@
+//! Layer 6: what providers of meetings say, turned into records, and what to ask them next.
+//!
+//! An [`Adapter`] never does I/O: it verifies and reads what arrived, and says what to request. The runner (`run`) does the
+//! HTTP with [`crate::outbound`], so that a recorded day can be replayed through the very same code. Adapters are stateless;
+//! what they need to remember travels in [`PullState`], [`Channel`] and the records themselves.
+
+mod adapter;
+
+pub use crate::service::providers::{Account, AccountKey, AccountSecrets, AccountState, Channel, Provider};
+pub use adapter::{Adapter, Delivered, Delivery, Effect, Next, PullState, Pulled, Task, TaskDone};

@@ -1,0 +1,338 @@
+//! Accounts as they are kept: a row for what was set up, one for the sealed secrets, one for the push channels.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{Account, AccountKey, AccountSecrets, AccountState, Provider, ProviderError};
+use crate::base::{Secret, Utc};
+use crate::model::{EventKind, Shelf, UserName};
+use crate::service::rows::{decode, encode};
+use crate::service::{Context, StoreError};
+use crate::store::{Assert, Batch, Draft, Write};
+
+/// The version of these rows.
+const VERSION: u8 = 1;
+/// Accounts read at a time.
+const PAGE: usize = 500;
+
+/// Which of an account's rows.
+#[derive(Clone, Copy)]
+pub(super) enum Part {
+    Account = 1,
+    Secrets,
+    Channels,
+    Status,
+}
+
+/// A push channel or subscription at the provider. Holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Channel {
+    /// Our id of it (Google), or the provider's (Graph).
+    pub id: String,
+    /// The provider's name of what is watched (Google's resourceId), if it has one.
+    pub resource: Option<String>,
+    /// The provider's calendar that it watches.
+    pub calendar: String,
+    /// When it ends.
+    pub expires: Utc,
+}
+
+/// An account to be added.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Which.
+    pub key: AccountKey,
+    /// Whose meetings these are.
+    pub user: UserName,
+    /// The user's calendar that they go to.
+    pub calendar: String,
+    /// The person's addresses; empty for those of the user.
+    pub addresses: Vec<String>,
+    /// The provider's calendars; see [`Account::calendars`].
+    pub calendars: Vec<String>,
+    /// See [`Account::base_url`].
+    pub base_url: Option<String>,
+    /// See [`Account::token_url`].
+    pub token_url: Option<String>,
+    /// See [`Account::client_id`].
+    pub client_id: Option<String>,
+    /// See [`Account::options`].
+    pub options: Vec<(String, String)>,
+    /// Seconds between polls; `None` for the configured ones.
+    pub poll_seconds: Option<u64>,
+    /// The secrets. A hook secret is made up where the provider lets us choose it and none is given.
+    pub secrets: AccountSecrets,
+}
+
+/// The key of a row of the account.
+pub(super) fn row_key(key: &AccountKey, part: Part) -> Vec<u8> {
+    let mut bytes = prefix(key);
+    bytes.push(part as u8);
+    bytes
+}
+
+/// What the keys of all of an account's rows begin with.
+pub(super) fn prefix(key: &AccountKey) -> Vec<u8> {
+    let mut bytes = key.to_string().into_bytes();
+    bytes.push(0);
+    bytes
+}
+
+/// Adds an account and wakes the runner. Returns it with its secrets, so that a bearer token can be shown once.
+///
+/// # Errors
+/// [`ProviderError`] if the name is taken, there is no such user or calendar, or a secret is missing.
+pub async fn add(context: &Context, entry: Entry) -> Result<(Account, AccountSecrets), ProviderError> {
+    let user = entry.user.clone();
+    let principal = context.store.principal_named(&user).await?;
+    let principal = principal.ok_or_else(|| ProviderError::NoSuchUser(user.to_string()))?;
+    if context.store.child(principal.home, &entry.calendar).await?.is_none() {
+        return Err(ProviderError::NoSuchCalendar { user: user.to_string(), calendar: entry.calendar });
+    }
+    let secrets = completed(&entry.key, entry.secrets)?;
+    let addresses = if entry.addresses.is_empty() { principal.emails.clone() } else { entry.addresses };
+    let account = Account {
+        owner: principal.id,
+        calendar: entry.calendar,
+        addresses: addresses.iter().map(|address| address.to_lowercase()).collect(),
+        calendars: entry.calendars,
+        base_url: entry.base_url.map(|url| url.trim_end_matches('/').to_owned()),
+        token_url: entry.token_url,
+        client_id: entry.client_id,
+        options: entry.options.into_iter().collect(),
+        poll_seconds: entry.poll_seconds.unwrap_or_else(|| context.providers.settings.poll_seconds()).max(1),
+        state: AccountState::Active,
+        created: context.clock.now(),
+        key: entry.key,
+    };
+    let (row, sealed) = (row_key(&account.key, Part::Account), row_key(&account.key, Part::Secrets));
+    let mut writes = vec![Write::PutRow(Shelf::Accounts, row.clone(), encode(VERSION, &account))];
+    if secrets != AccountSecrets::default() {
+        let boxed = context.providers.settings.vault()?.seal(&account.key, &secrets);
+        writes.push(Write::PutRow(Shelf::Accounts, sealed, boxed.into()));
+    }
+    let asserts = vec![Assert::RowIs(Shelf::Accounts, row, None), Assert::PrincipalPresent(principal.id)];
+    let batch = Batch { at: context.clock.now(), asserts, writes, ..Batch::default() };
+    match context.store.commit(batch).await.map_err(ProviderError::from) {
+        Ok(_) => {}
+        Err(ProviderError::Changed) => return Err(ProviderError::Taken(account.key)),
+        Err(error) => return Err(error),
+    }
+    context.providers.waiting.look(&account.key);
+    Ok((account, secrets))
+}
+
+/// The secrets with what we may make up, or a complaint about what we may not.
+fn completed(key: &AccountKey, mut secrets: AccountSecrets) -> Result<AccountSecrets, ProviderError> {
+    let random = || {
+        let mut bytes = [0_u8; 24];
+        getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    match key.provider {
+        Provider::Zoom | Provider::Slack if secrets.hook.is_none() => {
+            let what = if key.provider == Provider::Zoom { "secret token" } else { "signing secret" };
+            return Err(ProviderError::Setting(format!(
+                "{} signs what it sends: give the app's {what} (--hook-secret-stdin)",
+                key.provider
+            )));
+        }
+        Provider::Google | Provider::Microsoft if secrets.refresh_token.is_none() && secrets.access_token.is_none() => {
+            return Err(ProviderError::Setting(format!(
+                "{} takes an OAuth refresh token (--refresh-token-stdin); docs/providers.md says how to get one",
+                key.provider
+            )));
+        }
+        Provider::Google | Provider::Microsoft if secrets.hook.is_none() => secrets.hook = Some(Secret::new(random())),
+        // The name goes with it, so that a request with this token alone leads to the account.
+        Provider::Generic if secrets.hook.is_none() => {
+            secrets.hook = Some(Secret::new(format!("{}:{}", key.name, random())));
+        }
+        _ => {}
+    }
+    Ok(secrets)
+}
+
+/// The account.
+///
+/// # Errors
+/// [`ProviderError::NoSuchAccount`], or the store's.
+pub async fn account(context: &Context, key: &AccountKey) -> Result<Account, ProviderError> {
+    read(context, key).await.map(|(account, _)| account)
+}
+
+async fn read(context: &Context, key: &AccountKey) -> Result<(Account, Bytes), ProviderError> {
+    let row = context.store.row(Shelf::Accounts, &row_key(key, Part::Account)).await?;
+    let row = row.ok_or_else(|| ProviderError::NoSuchAccount(key.clone()))?;
+    Ok((decode(VERSION, &row, "accounts")?, row))
+}
+
+/// All accounts, in the order of their keys.
+///
+/// # Errors
+/// The store's.
+pub async fn accounts(context: &Context) -> Result<Vec<Account>, StoreError> {
+    let (mut found, mut from) = (Vec::new(), Vec::new());
+    loop {
+        let page = context.store.rows(Shelf::Accounts, from..Vec::new(), PAGE).await?;
+        for (key, row) in &page.rows {
+            if key.last() == Some(&(Part::Account as u8)) {
+                found.push(decode(VERSION, row, "accounts")?);
+            }
+        }
+        match page.rows.last() {
+            Some((last, _)) if page.more => from = [last.as_slice(), &[0]].concat(),
+            _ => return Ok(found),
+        }
+    }
+}
+
+/// The account's secrets; none are stored for accounts that need none.
+///
+/// # Errors
+/// [`ProviderError::Vault`] if they cannot be opened.
+pub async fn secrets(context: &Context, key: &AccountKey) -> Result<AccountSecrets, ProviderError> {
+    match context.store.row(Shelf::Accounts, &row_key(key, Part::Secrets)).await? {
+        None => Ok(AccountSecrets::default()),
+        Some(row) => Ok(context.providers.settings.vault()?.open(key, &row)?),
+    }
+}
+
+/// Replaces the account's secrets.
+///
+/// # Errors
+/// [`ProviderError::NoSuchAccount`] if it was removed meanwhile.
+pub async fn set_secrets(context: &Context, key: &AccountKey, secrets: &AccountSecrets) -> Result<(), ProviderError> {
+    let boxed = context.providers.settings.vault()?.seal(key, secrets);
+    put_part(context, key, Part::Secrets, boxed.into()).await
+}
+
+/// The account's push channels.
+///
+/// # Errors
+/// The store's.
+pub async fn channels(context: &Context, key: &AccountKey) -> Result<Vec<Channel>, ProviderError> {
+    match context.store.row(Shelf::Accounts, &row_key(key, Part::Channels)).await? {
+        None => Ok(Vec::new()),
+        Some(row) => Ok(decode(VERSION, &row, "channels")?),
+    }
+}
+
+/// Replaces the list of the account's push channels.
+///
+/// # Errors
+/// [`ProviderError::NoSuchAccount`] if it was removed meanwhile.
+pub async fn set_channels(context: &Context, key: &AccountKey, channels: &[Channel]) -> Result<(), ProviderError> {
+    put_part(context, key, Part::Channels, encode(VERSION, channels)).await
+}
+
+/// Writes one of the rows beside the account's own, if the account is still there.
+pub(super) async fn put_part(context: &Context, key: &AccountKey, part: Part, row: Bytes) -> Result<(), ProviderError> {
+    let (_, seen) = read(context, key).await?;
+    let asserts = vec![Assert::RowIs(Shelf::Accounts, row_key(key, Part::Account), Some(seen))];
+    let writes = vec![Write::PutRow(Shelf::Accounts, row_key(key, part), row)];
+    context.store.commit(Batch { at: context.clock.now(), asserts, writes, ..Batch::default() }).await?;
+    Ok(())
+}
+
+/// Stops asking the account; its deliveries are refused until it is resumed, so that the provider keeps them.
+///
+/// # Errors
+/// [`ProviderError::NoSuchAccount`], or the store's.
+pub async fn pause(context: &Context, key: &AccountKey) -> Result<(), ProviderError> {
+    set_state(context, key, AccountState::Paused, Vec::new()).await
+}
+
+/// Makes a paused or broken account work again.
+///
+/// # Errors
+/// [`ProviderError::NoSuchAccount`], or the store's.
+pub async fn resume(context: &Context, key: &AccountKey) -> Result<(), ProviderError> {
+    set_state(context, key, AccountState::Active, Vec::new()).await?;
+    super::status::mended(context, key).await;
+    Ok(())
+}
+
+/// Reads everything of the account again, as new generations.
+///
+/// # Errors
+/// [`ProviderError::NoSuchAccount`], or the store's.
+pub async fn resync(context: &Context, key: &AccountKey) -> Result<(), ProviderError> {
+    account(context, key).await?;
+    super::forget_cursors(context, key).await?;
+    context.providers.waiting.look(key);
+    Ok(())
+}
+
+/// Marks the account as broken and puts that into the outbox, once. `reason` is in our words and holds no content.
+///
+/// # Errors
+/// The store's; an account that is gone is none.
+pub async fn break_account(context: &Context, key: &AccountKey, reason: &str) -> Result<(), ProviderError> {
+    let (found, _) = match read(context, key).await {
+        Err(ProviderError::NoSuchAccount(_)) => return Ok(()),
+        other => other?,
+    };
+    if matches!(found.state, AccountState::Broken { .. }) {
+        return Ok(());
+    }
+    let mut events = Vec::new();
+    if let Some(owner) = context.store.principal(found.owner).await? {
+        let calendar = context.store.child(owner.home, &found.calendar).await?;
+        let kind = EventKind::AccountBroken { account: key.to_string(), reason: reason.to_owned() };
+        let collection = calendar.map_or(owner.home, |calendar| calendar.id);
+        events.push(Draft { owner: owner.id, collection, kind });
+    }
+    tracing::warn!(account.provider = key.provider.name(), account.name = key.name, reason, "provider.account_broken");
+    set_state(context, key, AccountState::Broken { reason: reason.to_owned() }, events).await
+}
+
+/// Tries again when somebody else wrote the row in between.
+const TRIES: usize = 5;
+
+async fn set_state(
+    context: &Context,
+    key: &AccountKey,
+    state: AccountState,
+    events: Vec<Draft>,
+) -> Result<(), ProviderError> {
+    for _ in 0..TRIES {
+        let (mut account, seen) = read(context, key).await?;
+        account.state = state.clone();
+        let row = row_key(key, Part::Account);
+        let batch = Batch {
+            at: context.clock.now(),
+            asserts: vec![Assert::RowIs(Shelf::Accounts, row.clone(), Some(seen))],
+            writes: vec![Write::PutRow(Shelf::Accounts, row, encode(VERSION, &account))],
+            events: events.clone(),
+            ..Batch::default()
+        };
+        match context.store.commit(batch).await.map_err(ProviderError::from) {
+            Err(ProviderError::Changed) => {}
+            Err(error) => return Err(error),
+            Ok(_) => {
+                context.providers.waiting.look(key);
+                return Ok(());
+            }
+        }
+    }
+    Err(ProviderError::Changed)
+}
+
+/// Removes the account, its secrets, channels and cursors' places. The numbers of its generations stay: an account of the
+/// same name goes on counting. What its records say is `service::ingest`'s.
+///
+/// # Errors
+/// [`ProviderError::NoSuchAccount`], or the store's.
+pub async fn remove(context: &Context, key: &AccountKey) -> Result<Account, ProviderError> {
+    let (account, seen) = read(context, key).await?;
+    let row = row_key(key, Part::Account);
+    let parts = [Part::Account, Part::Secrets, Part::Channels, Part::Status];
+    let writes = parts.map(|part| Write::DeleteRow(Shelf::Accounts, row_key(key, part))).to_vec();
+    let asserts = vec![Assert::RowIs(Shelf::Accounts, row, Some(seen))];
+    context.store.commit(Batch { at: context.clock.now(), asserts, writes, ..Batch::default() }).await?;
+    super::forget_cursors(context, key).await?;
+    super::status::forget(context, key);
+    context.providers.waiting.look(key);
+    Ok(account)
+}

@@ -1,0 +1,29 @@
+//! Provider accounts: who feeds meetings into whose calendar. They are added, listed, paused and removed here, with their
+//! secrets (sealed, see [`Vault`]), the cursor of each of their calendars, their push channels, and how they fare.
+//!
+//! Everything here acts with the administrator's authority: the commands and the runner call it. Not here: what providers
+//! say (`provider`), when they are asked (`job`), what becomes of their records (`service::ingest`).
+
+mod account;
+mod cursor;
+mod dead;
+mod error;
+mod kept;
+mod settings;
+mod status;
+mod vault;
+mod waiting;
+
+pub use account::{Account, AccountKey, AccountSecrets, AccountState, KeyError, provider_named};
+pub use cursor::{Cursor, begin_pull, cursor, cursors, finish_pull, forget_cursors};
+pub use dead::{DeadLetter, bury, dead_letters, forget_dead_letters};
+pub use error::ProviderError;
+pub use kept::{
+    Channel, Entry, account, accounts, add, break_account, channels, pause, remove, resume, resync, secrets, set_channels,
+    set_secrets,
+};
+pub use crate::merge::Provider;
+pub use settings::{Providers, ProviderSettings};
+pub use status::{Counts, Status, flush_status, note, status};
+pub use vault::{Vault, VaultError};
+pub use waiting::{Waiting, Wanted};
