@@ -104,6 +104,12 @@ limits! {
     lock_seconds_max, "seconds", 86_400, "the timeout granted is shorter", "The longest lock timeout granted.";
     // Kept for later
     tombstones_max, "deleted members", 50_000, "403 DAV:valid-sync-token for older tokens", "Deletions that a collection's change log remembers.";
+    // Providers
+    ingest_body_bytes_max, "bytes", 4 * 1024 * 1024, "413", "The largest delivery to a hook, and body of POST /ingest/events.";
+    ingest_events_max, "events", 1_000, "413", "Events in one POST /ingest/events.";
+    ingest_dead_letters_max, "deliveries", 1_000, "the oldest is forgotten", "Deliveries of one account that could not be read and are kept for people.";
+    ingest_pages_max, "pages", 10_000, "the pull is given up and tried again", "Pages of one pull.";
+    ingest_answer_bytes_max, "bytes", 32 * 1024 * 1024, "the pull is given up and tried again", "One answer of a provider's API, or a feed.";
     // Logins
     login_failures_max, "failures", 10, "429 with Retry-After", "Wrong passwords for an account, or from an address, before answers are delayed.";
     login_seconds_max, "seconds", 900, "429 with Retry-After", "The longest pause after wrong passwords.";

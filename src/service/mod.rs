@@ -13,6 +13,7 @@ pub mod locks;
 pub mod objects;
 pub mod parsed;
 pub mod properties;
+pub mod providers;
 pub mod query;
 pub mod resources;
 pub mod rows;
@@ -48,6 +49,8 @@ pub struct Context {
     pub parsed: parsed::ParsedCache,
     /// Calendars' rows, for queries.
     pub indexes: index::Indexes,
+    /// Provider accounts: settings, and what waits for their runner.
+    pub providers: providers::Providers,
 }
 
 /// Bytes of parsed objects kept.
@@ -77,6 +80,7 @@ impl Context {
             lock_gate: tokio::sync::RwLock::new(()),
             parsed: parsed::ParsedCache::new(PARSED_BYTES_MAX),
             indexes: index::Indexes::new(INDEXES_MAX),
+            providers: providers::Providers::default(),
         }
     }
 }
