@@ -70,8 +70,7 @@ impl FromStr for AccountKey {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        let (provider, name) =
-            text.split_once('/').ok_or_else(|| KeyError::Shape(text.chars().take(200).collect()))?;
+        let (provider, name) = text.split_once('/').ok_or_else(|| KeyError::Shape(text.chars().take(200).collect()))?;
         Self::new(provider_named(provider)?, name)
     }
 }

@@ -95,7 +95,8 @@ pub async fn dead_letters(
     max: usize,
 ) -> Result<Vec<DeadLetter>, StoreError> {
     let prefix = key.map(prefix).unwrap_or_default();
-    let mut letters: Vec<DeadLetter> = read(context, &prefix, max).await?.into_iter().map(|(_, letter)| letter).collect();
+    let mut letters: Vec<DeadLetter> =
+        read(context, &prefix, max).await?.into_iter().map(|(_, letter)| letter).collect();
     letters.sort_by(|a, b| b.last.cmp(&a.last).then_with(|| a.account.cmp(&b.account)));
     Ok(letters)
 }

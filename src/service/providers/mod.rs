@@ -14,16 +14,16 @@ mod status;
 mod vault;
 mod waiting;
 
+pub use crate::merge::Provider;
 pub use account::{Account, AccountKey, AccountSecrets, AccountState, KeyError, provider_named};
 pub use cursor::{Cursor, begin_pull, cursor, cursors, finish_pull, forget_cursors};
 pub use dead::{DeadLetter, bury, dead_letters, forget_dead_letters};
 pub use error::ProviderError;
 pub use kept::{
-    Channel, Entry, account, accounts, add, break_account, channels, pause, remove, resume, resync, secrets, set_channels,
-    set_secrets,
+    Channel, Entry, account, accounts, add, break_account, channels, pause, remove, resume, resync, secrets,
+    set_channels, set_secrets,
 };
-pub use crate::merge::Provider;
-pub use settings::{Providers, ProviderSettings};
+pub use settings::{ProviderSettings, Providers};
 pub use status::{Counts, Status, flush_status, note, status};
 pub use vault::{Vault, VaultError};
 pub use waiting::{Waiting, Wanted};

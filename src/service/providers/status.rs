@@ -90,9 +90,7 @@ pub async fn note(context: &Context, key: &AccountKey, edit: impl FnOnce(&mut St
     let known = context.providers.statuses.0.lock().contains_key(key);
     let stored = if known { None } else { Some(status(context, key).await?) };
     let mut statuses = context.providers.statuses.0.lock();
-    let held = statuses
-        .entry(key.clone())
-        .or_insert_with(|| Held { status: stored.unwrap_or_default(), dirty: false });
+    let held = statuses.entry(key.clone()).or_insert_with(|| Held { status: stored.unwrap_or_default(), dirty: false });
     edit(&mut held.status);
     held.dirty = true;
     Ok(())
@@ -115,8 +113,13 @@ pub(super) fn forget(context: &Context, key: &AccountKey) {
 pub async fn flush_status(context: &Context) -> Result<(), ProviderError> {
     let dirty: Vec<(AccountKey, Status)> = {
         let mut statuses = context.providers.statuses.0.lock();
-        let changed = statuses.iter_mut().filter(|(_, held)| std::mem::take(&mut held.dirty));
-        changed.map(|(key, held)| (key.clone(), held.status.clone())).collect()
+        let changed = statuses.iter_mut().filter(|(_, held)| held.dirty);
+        changed
+            .map(|(key, held)| {
+                held.dirty = false;
+                (key.clone(), held.status.clone())
+            })
+            .collect()
     };
     for (key, status) in dirty {
         match put_part(context, &key, Part::Status, encode(VERSION, &status)).await {

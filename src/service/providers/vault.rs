@@ -70,8 +70,9 @@ impl Vault {
     /// # Errors
     /// [`VaultError::BadKey`] says what it is instead; never the key.
     pub fn new(key: &Secret<String>) -> Result<Self, VaultError> {
-        let bytes =
-            STANDARD.decode(key.expose().trim()).map_err(|_| VaultError::BadKey("a text that is no base64".to_owned()))?;
+        let bytes = STANDARD
+            .decode(key.expose().trim())
+            .map_err(|_| VaultError::BadKey("a text that is no base64".to_owned()))?;
         if bytes.len() != KEY_BYTES {
             return Err(VaultError::BadKey(format!("{} bytes", bytes.len())));
         }
@@ -117,8 +118,7 @@ impl Vault {
         }
         let nonce = Nonce::try_assume_unique_for_key(&head[1 + MARK_BYTES..]).map_err(|_| damaged())?;
         let mut bytes = box_.to_vec();
-        let plain =
-            self.key.open_in_place(nonce, Aad::from(key.to_string()), &mut bytes).map_err(|_| damaged())?;
+        let plain = self.key.open_in_place(nonce, Aad::from(key.to_string()), &mut bytes).map_err(|_| damaged())?;
         let plain: Plain = postcard::from_bytes(plain).map_err(|_| damaged())?;
         Ok(AccountSecrets {
             hook: plain.hook.map(Secret::new),
