@@ -15,6 +15,7 @@ pub mod freebusy;
 pub mod ical;
 pub mod merge;
 pub mod model;
+pub mod outbound;
 pub mod recur;
 pub mod rule;
 pub mod server;
