@@ -16,6 +16,8 @@ import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 METADATA = ["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", "x86_64-unknown-linux-gnu"]
+# Optional dependencies are looked at too.
+METADATA += ["--features", "kafka-tls"]
 
 
 def main():

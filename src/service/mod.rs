@@ -11,6 +11,7 @@ pub mod freebusy;
 pub mod index;
 pub mod locks;
 pub mod objects;
+pub mod outbox;
 pub mod parsed;
 pub mod properties;
 pub mod providers;
