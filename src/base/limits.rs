@@ -57,6 +57,13 @@ macro_rules! limits {
     };
 }
 
+/// The limit that an error's text speaks of: such a text names it, for the person who may have to raise it, and so the
+/// log and the metrics know it too.
+pub fn named_in(text: &str) -> Option<&'static str> {
+    let mut words = text.split(|c: char| !c.is_ascii_lowercase() && c != '_').filter(|word| word.ends_with("_max"));
+    words.find_map(|word| LIMITS.iter().find(|limit| limit.name == word)).map(|limit| limit.name)
+}
+
 limits! {
     // HTTP
     body_bytes_max, "bytes", 20 * 1024 * 1024, "413", "The largest request body of any kind but a file's PUT.";

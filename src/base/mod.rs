@@ -12,5 +12,5 @@ pub use clock::{Clock, FixedClock, SystemClock};
 pub use etag::ETag;
 pub use id::{CollectionId, LockToken, PrincipalId, Revision};
 pub use interval::{Interval, Utc};
-pub use limits::{LIMITS, Limit, Limits};
+pub use limits::{LIMITS, Limit, Limits, named_in as limit_named_in};
 pub use secret::Secret;

@@ -9,6 +9,8 @@ pub fn limits_document() -> String {
          Everything that comes from outside is bounded. This is the whole table; it is made from the code (a test keeps it\n\
          current). Each limit is set in the configuration's `[limits]`, or by the environment variable `KALENDS_LIMITS_`\n\
          with the name in capitals.\n\n\
+         An answer that a limit causes names it, and `kalends_limit_hits_total{limit}` counts it; those that make a connection wait or\n\
+         close it are seen in `kalends_connections`. Preconditions are counted in `kalends_refusals_total{condition}`.\n\n\
          | name | default | unit | what it bounds | who exceeds it gets |\n\
          |---|---:|---|---|---|\n",
     );

@@ -1,10 +1,11 @@
-//! From a use-case's error to an answer: the status, and the precondition's element where an RFC names one, alone in
-//! DAV:error (RFC 4918 §16).
+//! From a use-case's error to an answer: the status, and the precondition's element where an RFC names one, first in
+//! DAV:error (RFC 4918 §16) and followed by a text for people.
 
 use http::StatusCode;
 use http::header::{ALLOW, CONTENT_TYPE};
 
 use super::{METHODS, Response, body_of};
+use crate::base::limit_named_in;
 use crate::model::{Path, Precondition, Privilege};
 use crate::service::{Error, StoreError};
 use crate::xml::{Writer, ns};
@@ -42,11 +43,12 @@ impl Failure {
         Self::new(StatusCode::NOT_IMPLEMENTED, format!("the method {method} is not known here"))
     }
 
-    /// The answer. With a condition the body is DAV:error and nothing else; else a line of text.
+    /// The answer. With a condition the body is DAV:error; else a line of text.
     pub fn into_response(self) -> Response {
+        self.count();
         let (media_type, body) = match (&self.members, &self.condition) {
             (Some(members), _) => ("application/xml; charset=utf-8", members_document(&members.0)),
-            (None, Some(condition)) => ("application/xml; charset=utf-8", error_document(condition)),
+            (None, Some(condition)) => ("application/xml; charset=utf-8", error_document(condition, &self.message)),
             (None, None) => ("text/plain; charset=utf-8", format!("{}\n", self.message).into_bytes()),
         };
         let mut response = http::Response::new(body_of(body));
@@ -59,6 +61,18 @@ impl Failure {
             headers.insert(ALLOW, allow);
         }
         response
+    }
+}
+
+impl Failure {
+    /// What the metrics hear of it.
+    fn count(&self) {
+        if let Some(condition) = &self.condition {
+            metrics::counter!("kalends_refusals_total", "condition" => name_of(condition).1).increment(1);
+        }
+        if let Some(limit) = limit_named_in(&self.message) {
+            metrics::counter!("kalends_limit_hits_total", "limit" => limit).increment(1);
+        }
     }
 }
 
@@ -128,10 +142,11 @@ fn status_of(condition: &Precondition) -> StatusCode {
     }
 }
 
-/// The body: DAV:error with the one element.
-fn error_document(condition: &Precondition) -> Vec<u8> {
+/// The body: DAV:error with the condition's element, and what to tell a person.
+fn error_document(condition: &Precondition, message: &str) -> Vec<u8> {
     let mut writer = Writer::document(ns::DAV, "error");
     write_condition(&mut writer, condition);
+    writer.element(ns::KALENDS, "message", message);
     writer.finish()
 }
 

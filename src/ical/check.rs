@@ -32,7 +32,10 @@ pub(super) fn check_component(component: &Component, kind: ComponentKind, limits
     check_times(component, kind)?;
     check_attendees(component, limits)?;
     if component.children("AVAILABLE").count() as u64 > limits.availables_max {
-        return Err(data(component.line, format!("it has more than {} AVAILABLEs", limits.availables_max)));
+        return Err(data(
+            component.line,
+            format!("it has more than {} AVAILABLEs (limit availables_max)", limits.availables_max),
+        ));
     }
     let mut inside: Vec<&Component> = component.components.iter().collect();
     while let Some(inner) = inside.pop() {
@@ -107,7 +110,11 @@ fn check_instances(count: u64, property: &Property, limits: &Limits) -> Result<(
     if count <= limits.instances_max {
         return Ok(());
     }
-    let message = format!("{} makes {count} instances; the limit is {}", shorten(&property.name), limits.instances_max);
+    let message = format!(
+        "{} makes {count} instances; the limit instances_max is {}",
+        shorten(&property.name),
+        limits.instances_max
+    );
     Err(Invalid::new(InvalidKind::Instances, property.line, message))
 }
 
@@ -136,6 +143,6 @@ fn check_attendees(component: &Component, limits: &Limits) -> Result<(), Invalid
     if count <= limits.attendees_max {
         return Ok(());
     }
-    let message = format!("it has {count} attendees; the limit is {}", limits.attendees_max);
+    let message = format!("it has {count} attendees; the limit attendees_max is {}", limits.attendees_max);
     Err(Invalid::new(InvalidKind::Attendees, component.line, message))
 }

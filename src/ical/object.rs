@@ -122,7 +122,8 @@ impl CalendarObject {
     /// [`Invalid`] names the precondition, the line and the reason.
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, Invalid> {
         if bytes.len() as u64 > limits.resource_bytes_max {
-            let message = format!("it has {} bytes; the limit is {}", bytes.len(), limits.resource_bytes_max);
+            let message =
+                format!("it has {} bytes; the limit resource_bytes_max is {}", bytes.len(), limits.resource_bytes_max);
             return Err(Invalid::new(InvalidKind::ResourceSize, 0, message));
         }
         Self::of(parse(bytes, limits)?, limits)
@@ -141,7 +142,8 @@ impl CalendarObject {
         let kind = one_kind(&calendar)?;
         let uid = one_uid(&calendar)?;
         if uid.len() as u64 > limits.uid_bytes_max {
-            let message = format!("its UID has {} bytes; the limit is {}", uid.len(), limits.uid_bytes_max);
+            let message =
+                format!("its UID has {} bytes; the limit uid_bytes_max is {}", uid.len(), limits.uid_bytes_max);
             return Err(Invalid::new(InvalidKind::CalendarObjectResource, 0, message));
         }
         let (master, overrides) = places(&calendar)?;

@@ -124,7 +124,10 @@ impl Reader {
             return Err(refuse(number, format!("it begins with {}, not with VCALENDAR", shorten(name))));
         }
         if self.open.len() >= self.depth_max {
-            return Err(refuse(number, format!("components are nested deeper than {} levels", self.depth_max)));
+            return Err(refuse(
+                number,
+                format!("components are nested deeper than {} levels (limit component_depth_max)", self.depth_max),
+            ));
         }
         self.components_left = match self.components_left.checked_sub(1) {
             Some(left) => left,
@@ -214,7 +217,10 @@ impl<'a> Lines<'a> {
         if bytes <= self.bytes_max {
             return Ok(());
         }
-        Err(refuse(number, format!("the line is longer than {} bytes, unfolded", self.bytes_max)))
+        Err(refuse(
+            number,
+            format!("the line is longer than {} bytes, unfolded (limit line_bytes_max)", self.bytes_max),
+        ))
     }
 }
 

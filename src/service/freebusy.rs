@@ -117,7 +117,7 @@ pub async fn masks(
     if window.seconds() > days_max.saturating_mul(86_400) {
         return Err(Error::precondition(
             Precondition::MaxDateTime,
-            format!("the window is longer than {days_max} days; ask for a shorter one"),
+            format!("the window is longer than {days_max} days (limit query_window_days_max); ask for a shorter one"),
         ));
     }
     let (first, last) = weeks_of(Interval::new(window.start, window.end.plus(-1).max(window.start)));

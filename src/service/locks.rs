@@ -236,7 +236,9 @@ pub async fn lock(
     let principal = actor.principal().ok_or_else(|| Error::Forbidden("only users take locks".into()))?;
     let mine = locks.rows.iter().filter(|lock| lock.principal == principal).count();
     if mine as u64 >= context.limits.locks_max {
-        return Err(Error::InsufficientStorage(format!("you hold {mine} locks; give some of them back")));
+        return Err(Error::InsufficientStorage(format!(
+            "you hold {mine} locks; give some of them back (limit locks_max)"
+        )));
     }
     let now = context.clock.now();
     let lock = Lock {
@@ -331,7 +333,7 @@ async fn store(
     let batch = Batch { at: now, actor: actor.principal(), asserts, writes, events: Vec::new() };
     context.store.commit(batch).await.map(|_| ()).map_err(|error| match error {
         CommitError::Failed { assert: Assert::ObjectsBelow(..), .. } => {
-            Error::precondition(Precondition::QuotaNotExceeded, "the collection is full")
+            Error::precondition(Precondition::QuotaNotExceeded, "the collection is full (limit objects_max)")
         }
         other => other.into(),
     })

@@ -121,7 +121,7 @@ pub fn passes(filter: &CompFilter, parsed: &Parsed, floating: &Floating, budget:
 pub fn over_budget() -> Error {
     Error::precondition(
         Precondition::NumberOfMatchesWithinLimits,
-        "the recurrences in the window are more than the server's limits allow; ask for a shorter window",
+        "the recurrences in the window are more than the limits expand_instances_max and recurrence_steps_max allow; ask for a shorter window",
     )
 }
 

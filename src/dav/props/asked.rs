@@ -99,7 +99,9 @@ pub fn properties(prop: &Element, limits: &Limits) -> Result<Vec<Property>, Erro
         }
         if properties.len() as u64 >= limits.properties_asked_max {
             let most = limits.properties_asked_max;
-            return Err(Error::BadRequest(format!("more than {most} properties are asked for at once")));
+            return Err(Error::BadRequest(format!(
+                "more than {most} properties are asked for at once (limit properties_asked_max)"
+            )));
         }
         properties.push(property);
     }

@@ -51,7 +51,9 @@ pub fn changes(root: &Element, kind: Kinds, moment: Moment, limits: &Limits) -> 
             for element in prop.children() {
                 if all.len() as u64 >= limits.properties_asked_max {
                     let most = limits.properties_asked_max;
-                    return Err(Error::BadRequest(format!("more than {most} properties are set at once")));
+                    return Err(Error::BadRequest(format!(
+                        "more than {most} properties are set at once (limit properties_asked_max)"
+                    )));
                 }
                 all.push(instruction(element, lang, remove, kind, moment));
             }

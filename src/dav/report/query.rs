@@ -178,7 +178,10 @@ pub async fn calendar_multiget(context: &Arc<Context>, request: Request, root: &
     let hrefs: Vec<String> =
         root.children().filter(|child| child.is(ns::DAV, "href")).map(|href| href.text().trim().to_owned()).collect();
     if hrefs.len() as u64 > context.limits.multiget_hrefs_max {
-        let message = format!("more than {} hrefs; ask in several requests", context.limits.multiget_hrefs_max);
+        let message = format!(
+            "more than {} hrefs (limit multiget_hrefs_max); ask in several requests",
+            context.limits.multiget_hrefs_max
+        );
         return Err(Error::precondition(Precondition::NumberOfMatchesWithinLimits, message).into());
     }
     if hrefs.is_empty() {

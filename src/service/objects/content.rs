@@ -62,7 +62,8 @@ pub fn calendar_content(
 ) -> Result<Content, Error> {
     let form = form_of(content_type)?;
     if bytes.len() as u64 > limits.resource_bytes_max {
-        let message = format!("a calendar object has at most {} bytes", limits.resource_bytes_max);
+        let message =
+            format!("a calendar object has at most {} bytes (limit resource_bytes_max)", limits.resource_bytes_max);
         return Err(Error::precondition(Precondition::MaxResourceSize, message));
     }
     let (bytes, fidelity) = match form {

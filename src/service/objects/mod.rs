@@ -192,7 +192,9 @@ fn may_write_there(node: &Node) -> Result<(), Error> {
 pub fn check_name(context: &Context, name: &str) -> Result<(), Error> {
     let max = context.limits.name_bytes_max;
     if name.len() as u64 > max {
-        return Err(Error::Forbidden(format!("the last segment of the path is longer than {max} bytes")));
+        return Err(Error::Forbidden(format!(
+            "the last segment of the path is longer than {max} bytes (limit name_bytes_max)"
+        )));
     }
     Ok(())
 }
@@ -205,7 +207,7 @@ pub fn check_depth(context: &Context, path: &Path) -> Result<(), Error> {
     let max = context.limits.path_depth_max;
     match path {
         Path::File(_, segments, _) if segments.len() as u64 > max => {
-            Err(Error::Forbidden(format!("the path has more than {max} segments")))
+            Err(Error::Forbidden(format!("the path has more than {max} segments (limit path_depth_max)")))
         }
         _ => Ok(()),
     }
@@ -370,11 +372,12 @@ pub(super) fn failed(error: CommitError, node: &Node) -> Result<(), Error> {
             let message = format!("the UID is already used at {}; change what is there", other.href());
             Err(Error::precondition(Precondition::NoUidConflict(other), message))
         }
-        Assert::ObjectsBelow(_, max) => {
-            Err(Error::precondition(Precondition::QuotaNotExceeded, format!("the collection holds {max} objects")))
-        }
+        Assert::ObjectsBelow(_, max) => Err(Error::precondition(
+            Precondition::QuotaNotExceeded,
+            format!("the collection holds {max} objects (limit objects_max)"),
+        )),
         Assert::UsageAtMost(_, max) => {
-            let message = format!("the {max} bytes that a user may store would be exceeded");
+            let message = format!("the {max} bytes that a user may store would be exceeded (limit quota_bytes_max)");
             Err(Error::precondition(Precondition::QuotaNotExceeded, message))
         }
         Assert::CollectionEmpty(_)

@@ -101,7 +101,8 @@ fn check_instances(object: &CalendarObject, series: &Series, span: Option<Span>,
     while from < end {
         let to = from.plus(piece);
         if series.occurrences(Interval::new(from, to), &mut budget).is_err() {
-            let message = format!("a series with an end has at most {} occurrences", limits.instances_max);
+            let message =
+                format!("a series with an end has at most {} occurrences (limit instances_max)", limits.instances_max);
             return Err(Error::precondition(Precondition::MaxInstances, message));
         }
         from = to;

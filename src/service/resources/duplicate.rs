@@ -88,7 +88,9 @@ impl Duplicate<'_> {
 
     fn too_large(&self) -> Error {
         let max = self.context.limits.copy_bytes_max;
-        Error::InsufficientStorage(format!("one request copies at most {max} bytes; copy it in parts"))
+        Error::InsufficientStorage(format!(
+            "one request copies at most {max} bytes (limit copy_bytes_max); copy it in parts"
+        ))
     }
 }
 
