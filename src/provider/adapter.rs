@@ -38,11 +38,19 @@ pub trait Adapter: Send + Sync {
 
     /// The housekeeping that is due at `now`: the runner does one task after the other and asks again, until there is none.
     /// A task that fails is tried again later, with growing pauses.
-    fn due(&self, _account: &Account, _secrets: &AccountSecrets, _channels: &[Channel], _now: Utc) -> Option<Task> {
+    /// `hook_url` is the account's public hook; without one no channel can be opened.
+    fn due(
+        &self,
+        _account: &Account,
+        _secrets: &AccountSecrets,
+        _channels: &[Channel],
+        _hook_url: Option<&str>,
+        _now: Utc,
+    ) -> Option<Task> {
         None
     }
 
-    /// The request that does a task. `hook_url` is the account's public hook; `id` is a fresh random UUID.
+    /// The request that does a task. `id` is a fresh random UUID.
     ///
     /// # Errors
     /// In words, if none can be made.

@@ -8,3 +8,17 @@ mod adapter;
 
 pub use crate::service::providers::{Account, AccountKey, AccountSecrets, AccountState, Channel, Provider};
 pub use adapter::{Adapter, Delivered, Delivery, Effect, Next, PullState, Pulled, Task, TaskDone};
+
+/// The adapter of a provider; `None` for [`Provider::Local`], which is this server.
+pub fn adapter(provider: Provider) -> Option<&'static dyn Adapter> {
+    match provider {
+        Provider::Google
+        | Provider::Microsoft
+        | Provider::Zoom
+        | Provider::Slack
+        | Provider::Ics
+        | Provider::Caldav
+        | Provider::Generic
+        | Provider::Local => None,
+    }
+}
