@@ -16,6 +16,7 @@ pub mod ical;
 pub mod merge;
 pub mod model;
 pub mod outbound;
+pub mod provider;
 pub mod recur;
 pub mod rule;
 pub mod server;

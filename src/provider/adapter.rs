@@ -67,7 +67,14 @@ pub trait Adapter: Send + Sync {
     }
 
     /// What the answer to a task's request means. `id` is the one given to [`Adapter::task_request`].
-    fn task_answer(&self, _account: &Account, _task: &Task, _answer: &outbound::Answer, _id: &str, _now: Utc) -> TaskDone {
+    fn task_answer(
+        &self,
+        _account: &Account,
+        _task: &Task,
+        _answer: &outbound::Answer,
+        _id: &str,
+        _now: Utc,
+    ) -> TaskDone {
         TaskDone::Done
     }
 }
@@ -129,7 +136,14 @@ pub struct Delivered {
 impl Delivered {
     /// An answer without a body.
     pub fn new(status: u16, class: &'static str, effect: Effect) -> Self {
-        Self { status, content_type: "text/plain; charset=utf-8", headers: Vec::new(), body: Bytes::new(), class, effect }
+        Self {
+            status,
+            content_type: "text/plain; charset=utf-8",
+            headers: Vec::new(),
+            body: Bytes::new(),
+            class,
+            effect,
+        }
     }
 
     /// The same with a body.
