@@ -3,17 +3,35 @@
 //!
 //! - [`SourceRecord`] is what one source object has said, field by field; [`SourceRecord::absorb`] takes a newer state in.
 //! - [`Sweep`] is the end of a whole listing: what it did not name is gone.
+//! - [`keys`] says under which keys a record is found and finds others; [`join`] sorts what was found into meetings.
+//! - [`resolve`] computes the meeting of a group and says why; [`to_ical`] writes it, [`summary`] tells it.
 //!
 //! Not here: how a provider's payload becomes a record (`provider`), where records are kept (`service::ingest`).
 
 mod content;
+mod identity;
+mod instances;
+mod join;
+mod local;
+mod meeting;
 mod record;
+mod resolve;
+mod summary;
 mod time;
 mod version;
+mod write;
 
 pub use content::{
     Answer, Attendee, AttendeeKind, Content, End, Field, Mention, MentionKind, Orphan, Part, Person, Presence,
     Recurrence, Response, Role, Status, Transparency, Visibility,
 };
+pub use identity::{join_ids, join_links, normalise_uid};
+pub use join::{Group, Keys, join, keys};
+pub use meeting::{
+    Decided, DeletePolicy, Event, Explanation, Instance, Joined, LeftOut, Meeting, Policy, Resolved, Why,
+};
 pub use record::{Absorbed, Provider, Scope, SourceId, SourceRecord, Sweep};
+pub use resolve::resolve;
+pub use summary::summary;
 pub use version::{Generation, Version};
+pub use write::to_ical;

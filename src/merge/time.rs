@@ -38,7 +38,8 @@ pub(super) fn in_zone(value: &DateOrTime, zone: Option<&str>) -> DateOrTime {
                 Some("UTC") | None => zoned(&zone, zone.to_utc(*local)),
                 Some(name) => DateOrTime::Zoned(*local, name.to_owned()),
             },
-            None => value.clone(),
+            // Nobody knows the zone: the time is as it stands for whoever looks (T2).
+            None => DateOrTime::Floating(*local),
         },
     }
 }
@@ -78,4 +79,35 @@ pub(super) fn span(content: &Content, floating: &Zone) -> Option<Interval> {
 pub(super) fn may_touch(record: &SourceRecord, window: Interval) -> bool {
     let span = span(&record.content, &Zone::utc());
     span.is_none_or(|span| span.start < window.end && (window.start < span.end || span.start >= window.start))
+}
+
+/// The end that `end` is for something that starts at `start`, in the form of the start and not before it. Without an end a day
+/// lasts a day and a time no time (RFC 5545 §3.6.1).
+pub(super) fn end_of(start: &DateOrTime, end: Option<&End>) -> DateOrTime {
+    let utc = Zone::utc();
+    let from = instant(start, &utc);
+    let to = match end {
+        Some(End::After(seconds)) => from.plus((*seconds).max(0)),
+        Some(End::At(at)) => instant(at, &utc).max(from),
+        None => from,
+    };
+    match start {
+        DateOrTime::Date(first) => {
+            let days = (to.0 - from.0 + DAY - 1).div_euclid(DAY).max(1);
+            let last = first.checked_add_days(chrono::Days::new(days.unsigned_abs()));
+            DateOrTime::Date(last.unwrap_or(*first))
+        }
+        DateOrTime::Utc(_) => DateOrTime::Utc(to.naive()),
+        DateOrTime::Floating(_) => DateOrTime::Floating(to.naive()),
+        DateOrTime::Zoned(_, tzid) => match Zone::named(tzid) {
+            Some(zone) => DateOrTime::Zoned(zone.to_local(to), tzid.clone()),
+            None => DateOrTime::Zoned(to.naive(), tzid.clone()),
+        },
+    }
+}
+
+/// The length in seconds, exact.
+pub(super) fn seconds_between(start: &DateOrTime, end: &DateOrTime) -> i64 {
+    let utc = Zone::utc();
+    instant(end, &utc).0 - instant(start, &utc).0
 }
