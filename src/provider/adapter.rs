@@ -33,7 +33,7 @@ pub trait Adapter: Send + Sync {
 
     /// What the answer to [`Adapter::request`] means. Pure: `now` is when it arrived.
     fn answer(&self, _account: &Account, _pull: &PullState, _answer: &outbound::Answer, _now: Utc) -> Pulled {
-        Pulled { records: Vec::new(), sweep: None, next: Next::Done { cursor: None, poll_seconds: None } }
+        Pulled::next(Next::Done { cursor: None, poll_seconds: None })
     }
 
     /// The housekeeping that is due at `now`: the runner does one task after the other and asks again, until there is none.
@@ -176,6 +176,15 @@ pub enum Effect {
     Pull(Vec<String>),
     /// Housekeeping is to look again now: a channel ends early, a subscription was removed.
     Upkeep,
+    /// The provider speaks of our channels, by their ids: housekeeping is to look again, and what was missed is to be pulled.
+    Channels {
+        /// They are gone: to be forgotten, so that others are opened.
+        lost: Vec<String>,
+        /// They end soon: to be renewed now.
+        ending: Vec<String>,
+        /// These calendars are to be pulled.
+        pull: Vec<String>,
+    },
     /// The provider has ended our access; the reason in our words.
     Broken(String),
     /// It cannot be read and will not be sent again: kept for a person to look at; the reason, without content.
@@ -214,6 +223,8 @@ pub struct Pulled {
     pub records: Vec<SourceRecord>,
     /// Set with the last page of a full listing: what no page of it named is gone.
     pub sweep: Option<Sweep>,
+    /// The items that could not be read, each with the field that is wrong; the others stand. For the dead letters.
+    pub problems: Vec<String>,
     /// How the pull goes on.
     pub next: Next,
 }
@@ -221,7 +232,7 @@ pub struct Pulled {
 impl Pulled {
     /// An answer without records.
     pub fn next(next: Next) -> Self {
-        Self { records: Vec::new(), sweep: None, next }
+        Self { records: Vec::new(), sweep: None, problems: Vec::new(), next }
     }
 }
 

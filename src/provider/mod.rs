@@ -5,6 +5,11 @@
 //! what they need to remember travels in [`PullState`], [`Channel`] and the records themselves.
 
 mod adapter;
+pub mod fields;
+pub mod google;
+pub mod html;
+pub mod microsoft;
+pub mod times;
 
 pub use crate::service::providers::{Account, AccountKey, AccountSecrets, AccountState, Channel, Provider};
 pub use adapter::{Adapter, Delivered, Delivery, Effect, Next, PullState, Pulled, Task, TaskDone};

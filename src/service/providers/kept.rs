@@ -33,6 +33,8 @@ pub struct Channel {
     pub resource: Option<String>,
     /// The provider's calendar that it watches.
     pub calendar: String,
+    /// When it was opened, or renewed last.
+    pub since: Utc,
     /// When it ends.
     pub expires: Utc,
 }

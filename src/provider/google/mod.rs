@@ -1,0 +1,3 @@
+//! Google Calendar API v3.
+
+pub mod event;

@@ -1,0 +1,4 @@
+//! Microsoft Graph.
+
+pub mod event;
+pub mod recurrence;
