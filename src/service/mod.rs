@@ -22,6 +22,7 @@ pub mod sync;
 pub mod transfer;
 pub mod tree;
 pub mod verify;
+pub mod webhooks;
 pub mod zones;
 
 pub use crate::store::StoreError;
@@ -52,6 +53,8 @@ pub struct Context {
     pub indexes: index::Indexes,
     /// Provider accounts: settings, and what waits for their runner.
     pub providers: providers::Providers,
+    /// Delivery: where management, the dispatcher and senders meet.
+    pub webhooks: webhooks::Desk,
 }
 
 /// Bytes of parsed objects kept.
@@ -82,6 +85,7 @@ impl Context {
             parsed: parsed::ParsedCache::new(PARSED_BYTES_MAX),
             indexes: index::Indexes::new(INDEXES_MAX),
             providers: providers::Providers::default(),
+            webhooks: webhooks::Desk::default(),
         }
     }
 }

@@ -235,6 +235,12 @@ impl Store {
         })
     }
 
+    /// The number of the newest durable event; it changes with each commit that has events. A bell, not a queue: whoever
+    /// hears it reads on from where it was.
+    pub fn newest_event(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.0.shared.listen()
+    }
+
     /// Durable events behind `after`, in order.
     pub async fn events(&self, after: u64, limit: usize) -> Result<Page<Event>, StoreError> {
         let kv = &**self.0.shared.read();

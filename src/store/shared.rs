@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use tokio::sync::watch;
 
 use super::dir::{self, Options};
 use super::group::Terms;
@@ -28,6 +29,8 @@ pub(super) struct Shared {
     locks: RwLock<BTreeMap<LockToken, Lock>>,
     /// The number of the newest durable event.
     durable: AtomicU64,
+    /// The same, for those who wait for events.
+    bell: watch::Sender<u64>,
     /// Why no writes are taken any more.
     failed: Mutex<Option<String>>,
     /// Where the free space is looked at.
@@ -45,12 +48,14 @@ impl Shared {
         ]);
         engine.apply(&opening)?;
         engine.sync()?;
+        let durable = counter(&*engine, keys::EVENTS)?;
         Ok(Self {
             terms: Terms { epoch, tombstones_max: options.tombstones_max },
             options: options.clone(),
             snapshots: Snapshots::default(),
             locks: RwLock::new(stored_locks(&*engine)?),
-            durable: AtomicU64::new(counter(&*engine, keys::EVENTS)?),
+            durable: AtomicU64::new(durable),
+            bell: watch::Sender::new(durable),
             failed: Mutex::new(None),
             space: dir::Space::of(options),
             engine: RwLock::new(engine),
@@ -112,10 +117,22 @@ impl Shared {
         });
         metrics::histogram!("kalends_store_commit_seconds").record(begun.elapsed());
         match &done {
-            Ok(()) => self.durable.store(newest_event, Ordering::Release),
+            Ok(()) => self.announce(newest_event),
             Err(error) => self.fail(error),
         }
         done
+    }
+
+    /// Events up to this one are durable.
+    fn announce(&self, newest_event: u64) {
+        if self.durable.swap(newest_event, Ordering::AcqRel) != newest_event {
+            self.bell.send_replace(newest_event);
+        }
+    }
+
+    /// Hears of the newest durable event.
+    pub(super) fn listen(&self) -> watch::Receiver<u64> {
+        self.bell.subscribe()
     }
 
     /// Refuses changes that the disk may not have room for.

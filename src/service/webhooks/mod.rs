@@ -1,0 +1,36 @@
+//! Delivery: endpoints, the ledger of what they are owed and got, and when what is tried again.
+//!
+//! [`endpoint`](Endpoint) says who hears of what, [`Hearing`] decides it for an event, [`ledger`] is what is written down,
+//! `plan` decides what is sent now (pure: schedule, breaker, rate, fairness), `kept` manages endpoints,
+//! [`Desk`] is where the dispatcher, senders and management meet.
+//!
+//! How an event travels: its row stands in the outbox with the change itself. The dispatcher writes it into the lots of the endpoints that hear
+//! of it, claims (lease, durable) what may be sent now, sends, and writes down what became of it. So there is no moment at which a
+//! crash could lose a delivery; what was under way is sent again with the same id.
+//!
+//! Not here: HTTP, signatures and payloads (`webhook`), the task that does it (`job`).
+
+mod attempt;
+mod breaker;
+mod bucket;
+mod delivery;
+mod desk;
+mod endpoint;
+mod hearing;
+mod kept;
+pub mod ledger;
+mod schedule;
+
+pub use attempt::{Attempt, Class, DETAIL_BYTES_MAX, Millis, Outcome};
+pub use breaker::{Breaker, BreakerState, Change};
+pub use bucket::Bucket;
+pub use delivery::{DeadLetter, Delivery, DeliveryState, TEST_EVENTS, webhook_id};
+pub use desk::{Ask, Claim, Desk, DeskClosed, Standing, WebhookSettings};
+pub use endpoint::{
+    Detail, Endpoint, EndpointId, EndpointIdError, EndpointState, EventType, EventTypeError, NewEndpoint, Order, Owner,
+    Rate, SigningSecrets,
+};
+pub use hearing::Hearing;
+pub use kept::{RESEND_MAX, add, disable, endpoint, endpoints, pause, recover, remove, resend, resume, rotate, test};
+pub use ledger::{Frontier, Health, Held, Lease, WaitingRow};
+pub use schedule::{Schedule, Verdict, clamp_retry_after, retry_after};
