@@ -22,6 +22,5 @@ pub mod rule;
 pub mod server;
 pub mod service;
 pub mod store;
-pub mod webhook;
 pub mod xml;
 pub mod zone;

@@ -5,6 +5,7 @@
 //! what they need to remember travels in [`PullState`], [`Channel`] and the records themselves.
 
 mod adapter;
+mod api;
 pub mod fields;
 pub mod google;
 pub mod html;
@@ -17,13 +18,10 @@ pub use adapter::{Adapter, Delivered, Delivery, Effect, Next, PullState, Pulled,
 /// The adapter of a provider; `None` for [`Provider::Local`], which is this server.
 pub fn adapter(provider: Provider) -> Option<&'static dyn Adapter> {
     match provider {
-        Provider::Google
-        | Provider::Microsoft
-        | Provider::Zoom
-        | Provider::Slack
-        | Provider::Ics
-        | Provider::Caldav
-        | Provider::Generic
-        | Provider::Local => None,
+        Provider::Google => Some(&google::Google),
+        Provider::Microsoft => Some(&microsoft::Microsoft),
+        Provider::Zoom | Provider::Slack | Provider::Ics | Provider::Caldav | Provider::Generic | Provider::Local => {
+            None
+        }
     }
 }

@@ -227,7 +227,7 @@ impl Api for Microsoft {
             "/token" => "token",
             "/me/calendarView/delta" => "delta",
             "/subscriptions" => "subscribe",
-            _ if path.starts_with("/me/events/") => "item",
+            _ if path.starts_with("/me/calendar/events/") => "item",
             _ if path.starts_with("/subscriptions/") => "subscription",
             _ => "unknown",
         }

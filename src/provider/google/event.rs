@@ -61,6 +61,14 @@ pub fn map(value: &Value, listing: &Listing<'_>) -> Result<Mapped, FieldError> {
     Ok(Mapped::Record(Box::new(SourceRecord::whole(source, version, content))))
 }
 
+/// What an event that cannot be read says all the same: it is there, so that a full listing does not sweep away what was known of it.
+pub fn named(value: &Value, listing: &Listing<'_>) -> Option<SourceRecord> {
+    let id = value.get("id")?.as_str().filter(|id| !id.trim().is_empty())?;
+    let source = SourceId::new(Provider::Google, listing.account, id).in_calendar(listing.calendar);
+    let content = Content { presence: Some(Presence::Live), ..Content::default() };
+    Some(SourceRecord::partial(source, Version::new(listing.generation, 0, 0), content))
+}
+
 /// Only the id is certain of what is deleted, so that its version is the pull's.
 fn deleted(source: SourceId, part: Option<Part>, listing: &Listing<'_>) -> SourceRecord {
     let version = Version::of_generation(listing.generation);

@@ -72,9 +72,27 @@ pub fn map(value: &Value, mailbox: &Mailbox<'_>) -> Result<Mapped, FieldError> {
     Ok(Mapped::Records(records))
 }
 
+/// The series that a record is of, or is: what has to be read once more.
+pub fn series_of(record: &SourceRecord) -> Option<String> {
+    match &record.content.part {
+        Some(Part::Instance { series, .. }) => Some(series.clone()),
+        _ => {
+            let recurs = record.content.recurrence.as_ref().is_some_and(|recurrence| !recurrence.is_empty());
+            recurs.then(|| record.source.id.clone())
+        }
+    }
+}
+
 /// The record that says that the item `id` is gone.
 pub fn gone(id: &str, mailbox: &Mailbox<'_>) -> SourceRecord {
     SourceRecord::tombstone(source(mailbox, id), Version::of_generation(mailbox.generation))
+}
+
+/// What an item that cannot be read says all the same: it is there, so that a full round does not sweep away what was known of it.
+pub fn named(value: &Value, mailbox: &Mailbox<'_>) -> Option<SourceRecord> {
+    let id = value.get("id")?.as_str().filter(|id| !id.trim().is_empty())?;
+    let content = Content { presence: Some(Presence::Live), ..Content::default() };
+    Some(SourceRecord::partial(source(mailbox, id), Version::new(mailbox.generation, 0, 0), content))
 }
 
 fn source(mailbox: &Mailbox<'_>, id: &str) -> SourceId {
