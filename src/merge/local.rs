@@ -176,3 +176,38 @@ fn respond(event: &mut Event, response: super::Response, addresses: &std::collec
     let mine = |one: &&mut Attendee| addresses.contains(&one.person.email.to_lowercase());
     event.attendees.iter_mut().filter(mine).for_each(|one| one.response = response);
 }
+
+/// An edit made here: `content` holds the new values of `fields`, which replace what `meeting` (or its instance with the original
+/// start `instance`) says, `meeting` being what the sources say ([`super::Resolved::sourced`]). `version` orders the edits of one object among each other: our own clock.
+pub fn local_edit(
+    meeting: &Meeting,
+    instance: Option<&DateOrTime>,
+    version: super::Version,
+    content: Content,
+    fields: &[Field],
+) -> SourceRecord {
+    let none = Recurrence::default();
+    let (id, part, event, recurrence) = match instance {
+        None => (meeting.key.clone(), Part::Event, meeting.event.clone(), &meeting.recurrence),
+        Some(original) => {
+            let key = time::key_of(original, &Zone::utc());
+            let event = instance_at(meeting, key, original).unwrap_or_else(|| meeting.event.clone());
+            let part = Part::Instance {
+                series: meeting.key.clone(),
+                original_start: original.clone(),
+                orphan: super::Orphan::Waits,
+            };
+            (format!("{}#{key}", meeting.key), part, event, &none)
+        }
+    };
+    let base = content_of(&event, instance.is_none().then_some(recurrence));
+    let over = fields.iter().map(|field| match field {
+        Field::Presence => (*field, material(&event, recurrence)),
+        _ => (*field, base.hash_of(*field)),
+    });
+    let over = over.collect();
+    let content = Content { role: Some(super::Role::Local), part: Some(part), ..content };
+    let said: Vec<Field> = fields.iter().copied().chain([Field::Role, Field::Part]).collect();
+    let source = super::SourceId::new(super::Provider::Local, "", &id);
+    SourceRecord { over, ..SourceRecord::of_fields(source, version, content, &said) }
+}

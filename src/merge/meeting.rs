@@ -166,11 +166,18 @@ pub enum Why {
 pub struct Resolved {
     /// The meeting, if there is one.
     pub meeting: Option<Meeting>,
+    /// The meeting as the sources have it, without the edits made here, if there are any: what new edits are measured against.
+    pub unedited: Option<Meeting>,
     /// Why it is so.
     pub explanation: Explanation,
 }
 
 impl Resolved {
+    /// The meeting as the sources have it, without the edits made here.
+    pub fn sourced(&self) -> Option<&Meeting> {
+        self.unedited.as_ref().or(self.meeting.as_ref())
+    }
+
     /// The records that wait for others to arrive.
     pub fn parked(&self) -> impl Iterator<Item = &SourceId> {
         let waits = |one: &&LeftOut| matches!(one.why, Why::Parked | Why::Incomplete);

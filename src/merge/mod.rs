@@ -9,11 +9,13 @@
 //! Not here: how a provider's payload becomes a record (`provider`), where records are kept (`service::ingest`).
 
 mod content;
+mod edit;
 mod identity;
 mod instances;
 mod join;
 mod local;
 mod meeting;
+mod read;
 mod record;
 mod resolve;
 mod summary;
@@ -25,11 +27,14 @@ pub use content::{
     Answer, Attendee, AttendeeKind, Content, End, Field, Mention, MentionKind, Orphan, Part, Person, Presence,
     Recurrence, Response, Role, Status, Transparency, Visibility,
 };
+pub use edit::{edits, removal};
 pub use identity::{join_ids, join_links, normalise_uid};
 pub use join::{Group, Keys, join, keys};
+pub use local::local_edit;
 pub use meeting::{
     Decided, DeletePolicy, Event, Explanation, Instance, Joined, LeftOut, Meeting, Policy, Resolved, Why,
 };
+pub use read::read_event;
 pub use record::{Absorbed, Provider, Scope, SourceId, SourceRecord, Sweep};
 pub use resolve::resolve;
 pub use summary::summary;

@@ -265,6 +265,8 @@ impl SourceRecord {
             return None;
         }
         let content = Content { presence: Some(Presence::Unlisted), ..Content::default() };
-        Some(Self::partial(self.source.clone(), Version::of_generation(sweep.generation), content))
+        // Newer than any older pull, older than whatever the listing itself names: so a page of it may still come later.
+        let version = Version::new(sweep.generation, i64::MIN, 0);
+        Some(Self::partial(self.source.clone(), version, content))
     }
 }

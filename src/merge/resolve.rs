@@ -27,8 +27,18 @@ pub fn resolve(records: &[&SourceRecord], group: &Group, policy: &Policy) -> Res
     }
     let mut view = View { key: &group.key, members, policy, explanation, dead_joins: BTreeSet::new() };
     view.dead_joins = view.dead_joins();
-    let meeting = view.meeting();
-    Resolved { meeting, explanation: view.explanation }
+    let Some(sourced) = view.meeting() else {
+        return Resolved { meeting: None, unedited: None, explanation: view.explanation };
+    };
+    if !view.members.iter().any(|record| record.kind() == Kind::Local) {
+        return Resolved { meeting: Some(sourced), unedited: None, explanation: view.explanation };
+    }
+    let mut edited = sourced.clone();
+    let is_kept = local::overlay(&mut view, &mut edited);
+    if !is_kept {
+        view.explanation.gone = Some("a client deleted it here, and nothing material has changed since".to_owned());
+    }
+    Resolved { meeting: is_kept.then_some(edited), unedited: Some(sourced), explanation: view.explanation }
 }
 
 /// What a meeting is computed from.
@@ -53,11 +63,6 @@ impl<'a> View<'a> {
             None => self.alone()?,
         };
         self.annotate(&mut meeting);
-        let kept = local::overlay(self, &mut meeting);
-        if !kept {
-            self.explanation.gone = Some("a client deleted it here, and nothing material has changed since".to_owned());
-            return None;
-        }
         Some(meeting)
     }
 
@@ -134,6 +139,8 @@ impl<'a> View<'a> {
         self.answer(&mut event, &answers, &contents, None);
         let mut recurrence = best.content.recurrence.clone().unwrap_or_default();
         let exdates = std::mem::take(&mut recurrence.exdates);
+        recurrence.rdates.sort();
+        recurrence.rdates.dedup();
         if recurrence.is_empty() {
             recurrence = Recurrence::default();
         }
@@ -255,9 +262,9 @@ impl<'a> View<'a> {
             };
         }
         Some(Event {
-            title: pick!(Title, title).unwrap_or_default(),
-            description: pick!(Description, description).unwrap_or_default(),
-            location: pick!(Location, location).unwrap_or_default(),
+            title: pick!(Title, title).map(clean).unwrap_or_default(),
+            description: pick!(Description, description).map(clean).unwrap_or_default(),
+            location: pick!(Location, location).map(clean).unwrap_or_default(),
             start,
             end,
             status: pick!(Status, status).unwrap_or(Status::Confirmed),
@@ -267,7 +274,7 @@ impl<'a> View<'a> {
             attendees: pick!(Attendees, attendees).unwrap_or_default(),
             response: None,
             join_url: self.join_url(instance, records),
-            reminders: pick!(Reminders, reminders).unwrap_or_default(),
+            reminders: pick!(Reminders, reminders).map(in_order).unwrap_or_default(),
             url: pick!(Url, url).filter(|url| !url.is_empty()),
             categories: pick!(Categories, categories).unwrap_or_default(),
         })
@@ -443,4 +450,21 @@ fn when(content: &Content, records: &[&SourceRecord]) -> Option<(DateOrTime, Dat
     let start = time::in_zone(content.start.as_ref()?, zone.as_deref());
     let end = time::end_of(&start, content.end.as_ref());
     Some((start, end))
+}
+
+/// A text as it survives being written and read: one kind of line end, no other control characters.
+fn clean(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
+}
+
+/// Reminders as they survive being written and read.
+fn in_order(mut minutes: Vec<i64>) -> Vec<i64> {
+    minutes.retain(|minutes| (0..=525_600).contains(minutes));
+    minutes.sort_unstable();
+    minutes.dedup();
+    minutes
 }

@@ -1,0 +1,151 @@
+//! A VEVENT as content: for feeds, upstream CalDAV servers and edits made here.
+
+use super::content::AttendeeKind;
+use super::{Attendee, Content, End, Part, Person, Recurrence, Response, Status, Transparency, Visibility};
+use crate::ical::{Component, DateOrTime, Property, ValueError};
+use crate::zone::{Zone, Zones};
+
+/// What the VEVENT `event` says, times being read with the zones of its stream (invariant T2). A time in a zone that only the
+/// stream's own VTIMEZONE knows comes out in UTC. All texts are set: a VEVENT says by leaving out that there is none.
+///
+/// # Errors
+/// If there is no DTSTART, or a date, duration or rule cannot be read.
+pub fn read_event(event: &Component, zones: &Zones) -> Result<Content, ValueError> {
+    let start = event.date("DTSTART")?.map(|start| known(&start, zones));
+    let text = |name: &str| Some(event.text(name).unwrap_or_default().into_owned());
+    let zone = start.as_ref().and_then(|start| start.tzid().map(str::to_owned));
+    Ok(Content {
+        part: Some(Part::Event),
+        uid: text("UID"),
+        title: text("SUMMARY"),
+        description: text("DESCRIPTION"),
+        location: text("LOCATION"),
+        end: end(event, start.as_ref(), zones)?,
+        start,
+        zone,
+        recurrence: Some(recurrence(event, zones)?),
+        status: Some(status(event)),
+        transparency: Some(transparency(event)),
+        visibility: Some(visibility(event)),
+        organizer: event.property("ORGANIZER").map(person),
+        attendees: Some(event.all("ATTENDEE").map(attendee).collect()),
+        join_url: event.property("CONFERENCE").or(event.property("X-GOOGLE-CONFERENCE")).map(|p| p.value.clone()),
+        reminders: Some(reminders(event)),
+        sequence: event.integer("SEQUENCE").ok().flatten(),
+        url: event.property("URL").map(|url| url.value.clone()),
+        categories: Some(event.all("CATEGORIES").flat_map(Property::texts).collect()),
+        ..Content::default()
+    })
+}
+
+/// A time that means the same without its stream.
+pub(super) fn known(value: &DateOrTime, zones: &Zones) -> DateOrTime {
+    match value {
+        DateOrTime::Zoned(local, tzid) if Zone::named(tzid).is_none() => {
+            let zone = zones.named(tzid);
+            match (zone.iana_name(), zone == *zones.floating()) {
+                (Some(name), _) if name != "UTC" => DateOrTime::Zoned(*local, name.to_owned()),
+                (_, true) => DateOrTime::Floating(*local),
+                _ => DateOrTime::Utc(zone.to_utc(*local).naive()),
+            }
+        }
+        other => other.clone(),
+    }
+}
+
+fn end(event: &Component, start: Option<&DateOrTime>, zones: &Zones) -> Result<Option<End>, ValueError> {
+    if let Some(end) = event.date("DTEND")? {
+        return Ok(Some(End::At(known(&end, zones))));
+    }
+    let (Some(length), Some(start)) = (event.duration("DURATION")?, start) else { return Ok(None) };
+    if length.is_negative() {
+        return Ok(None);
+    }
+    let days = chrono::Days::new(length.days.unsigned_abs());
+    Ok(match start.local().checked_add_days(days) {
+        Some(local) if length.days > 0 && length.seconds == 0 => Some(End::At(start.at(local))),
+        _ => Some(End::After(length.days.saturating_mul(super::time::DAY).saturating_add(length.seconds))),
+    })
+}
+
+/// The recurrence of `event`.
+pub(super) fn recurrence(event: &Component, zones: &Zones) -> Result<Recurrence, ValueError> {
+    let values = |name: &str| event.all(name).map(|p| p.value.trim().to_owned()).collect::<Vec<_>>();
+    let mut recurrence = Recurrence { rules: values("RRULE"), exrules: values("EXRULE"), ..Recurrence::default() };
+    for property in event.all("EXDATE") {
+        recurrence.exdates.extend(property.dates()?.iter().map(|date| known(date, zones)));
+    }
+    for property in event.all("RDATE") {
+        match property.value_is("PERIOD") || property.value.contains('/') {
+            true => recurrence.rdates.extend(property.periods()?.iter().map(|period| known(&period.start, zones))),
+            false => recurrence.rdates.extend(property.dates()?.iter().map(|date| known(date, zones))),
+        }
+    }
+    recurrence.rdates.sort();
+    recurrence.rdates.dedup();
+    recurrence.exdates.sort();
+    recurrence.exdates.dedup();
+    Ok(recurrence)
+}
+
+/// What Exchange says beside STATUS and TRANSP.
+fn busy_status(event: &Component) -> Option<String> {
+    event.property("X-MICROSOFT-CDO-BUSYSTATUS").map(|p| p.value.trim().to_ascii_uppercase())
+}
+
+fn status(event: &Component) -> Status {
+    if event.value_is("STATUS", "CANCELLED") {
+        return Status::Cancelled;
+    }
+    let is_tentative = event.value_is("STATUS", "TENTATIVE") || busy_status(event).as_deref() == Some("TENTATIVE");
+    if is_tentative { Status::Tentative } else { Status::Confirmed }
+}
+
+fn transparency(event: &Component) -> Transparency {
+    let is_free = matches!(busy_status(event).as_deref(), Some("FREE" | "WORKINGELSEWHERE"));
+    if is_free || event.value_is("TRANSP", "TRANSPARENT") { Transparency::Transparent } else { Transparency::Opaque }
+}
+
+fn visibility(event: &Component) -> Visibility {
+    match () {
+        () if event.value_is("CLASS", "PRIVATE") => Visibility::Private,
+        () if event.value_is("CLASS", "CONFIDENTIAL") => Visibility::Confidential,
+        () => Visibility::Public,
+    }
+}
+
+fn person(property: &Property) -> Person {
+    let value = property.value.trim();
+    let is_mail = value.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("mailto:"));
+    let email = if is_mail { value.get(7..).unwrap_or_default().to_owned() } else { String::new() };
+    let email = match (email.is_empty(), property.param_value("EMAIL")) {
+        (true, Some(email)) => email.into_owned(),
+        _ => email,
+    };
+    Person { email, name: property.param_value("CN").unwrap_or_default().into_owned() }
+}
+
+fn attendee(property: &Property) -> Attendee {
+    let response = property.param_value("PARTSTAT").map(|value| Response::of_partstat(&value)).unwrap_or_default();
+    let kind = match () {
+        () if property.param_is("CUTYPE", "RESOURCE") || property.param_is("CUTYPE", "ROOM") => AttendeeKind::Resource,
+        () if property.param_is("ROLE", "CHAIR") => AttendeeKind::Chair,
+        () if property.param_is("ROLE", "OPT-PARTICIPANT") => AttendeeKind::Optional,
+        () => AttendeeKind::Required,
+    };
+    Attendee { person: person(property), response, kind }
+}
+
+/// Minutes before the start, of the alarms that are so.
+fn reminders(event: &Component) -> Vec<i64> {
+    let triggers = event.children("VALARM").filter_map(|alarm| alarm.property("TRIGGER"));
+    let relative = triggers.filter(|trigger| !trigger.param_is("RELATED", "END") && !trigger.value_is("DATE-TIME"));
+    let lengths = relative.filter_map(|trigger| trigger.duration().ok());
+    let mut minutes: Vec<i64> = lengths
+        .map(|length| -(length.days.saturating_mul(1440).saturating_add(length.seconds / 60)))
+        .filter(|minutes| (0..=525_600).contains(minutes))
+        .collect();
+    minutes.sort_unstable();
+    minutes.dedup();
+    minutes
+}

@@ -1,0 +1,5 @@
+//! Many copies of one meeting become the meeting: the rules one by one, and random histories in random orders.
+
+mod histories;
+mod rules;
+mod world;
