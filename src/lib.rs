@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod base;
+pub mod bus;
 pub mod cli;
 pub mod dav;
 pub mod filter;

