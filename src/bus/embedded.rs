@@ -58,7 +58,8 @@ impl State {
 
     /// Gives back what a member had in hand.
     fn give_back(&mut self, member: u64) {
-        let seqs: Vec<u64> = self.in_hand.iter().filter(|(_, (owner, _))| *owner == member).map(|(seq, _)| *seq).collect();
+        let seqs: Vec<u64> =
+            self.in_hand.iter().filter(|(_, (owner, _))| *owner == member).map(|(seq, _)| *seq).collect();
         for seq in seqs {
             if let Some((_, event)) = self.in_hand.remove(&seq) {
                 self.waiting.insert(seq, event);

@@ -145,9 +145,7 @@ fn kind(wire: Wire) -> Result<EventKind, RecordError> {
         "calendar.created" => EventKind::CalendarCreated { name },
         "calendar.updated" => EventKind::CalendarUpdated { name },
         "calendar.deleted" => EventKind::CalendarDeleted { name },
-        "ingest.account_broken" => {
-            EventKind::AccountBroken { account: name, reason: wire.reason.unwrap_or_default() }
-        }
+        "ingest.account_broken" => EventKind::AccountBroken { account: name, reason: wire.reason.unwrap_or_default() },
         _ => return Err(RecordError::Shape("its type is unknown".to_owned())),
     })
 }

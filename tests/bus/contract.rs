@@ -97,7 +97,8 @@ async fn what_is_not_acknowledged_comes_again(bench: &mut impl Bench) {
     ack(&mut member, &first[..all / 2]).await;
     member.rewind().await.expect("it goes back");
     let open: BTreeSet<u64> = first[all / 2..].iter().map(|delivery| event(delivery).seq).collect();
-    let second: BTreeSet<u64> = take(&mut member, open.len()).await.iter().map(|delivery| event(delivery).seq).collect();
+    let second: BTreeSet<u64> =
+        take(&mut member, open.len()).await.iter().map(|delivery| event(delivery).seq).collect();
     assert_eq!(second, open, "what was in hand comes again, and nothing else");
     bench.leave(member).await;
     let mut member = bench.join("again").await;

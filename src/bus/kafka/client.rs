@@ -40,6 +40,9 @@ pub(super) fn bus_error(error: &KafkaError) -> BusError {
         // The value may be a password.
         return BusError::Config(format!("[bus.kafka] properties: {name}: {description}"));
     }
+    if let KafkaError::AdminOp(_) = error {
+        return BusError::Unavailable(text);
+    }
     let Some(code) = error.rdkafka_error_code() else { return BusError::Broken(text) };
     match code {
         Code::Fatal | Code::UnknownProducerId | Code::OutOfOrderSequenceNumber | Code::GaplessGuarantee => {

@@ -160,8 +160,7 @@ impl KafkaConsumer {
             config.set("group.instance.id", instance);
         }
         let watch = Watch { group: membership.group.clone(), topic: membership.topic.clone(), state: Mutex::default() };
-        let client: StreamConsumer<Watch> =
-            config.create_with_context(watch).map_err(|error| bus_error(&error))?;
+        let client: StreamConsumer<Watch> = config.create_with_context(watch).map_err(|error| bus_error(&error))?;
         client.subscribe(&[&membership.topic]).map_err(|error| bus_error(&error))?;
         let watch = Arc::clone(client.context());
         let dead = DeadLetters::new(settings.clone(), &membership.dead_topic);
