@@ -82,7 +82,10 @@ impl Google {
                 header("X-Goog-Channel-ID", &channel.id),
                 header("X-Goog-Channel-Token", &channel.token),
                 header("X-Goog-Resource-ID", &channel.resource),
-                header("X-Goog-Resource-URI", "https://www.googleapis.com/calendar/v3/calendars/primary/events?alt=json"),
+                header(
+                    "X-Goog-Resource-URI",
+                    "https://www.googleapis.com/calendar/v3/calendars/primary/events?alt=json",
+                ),
                 header("X-Goog-Resource-State", state),
                 header("X-Goog-Message-Number", &channel.messages.to_string()),
             ];
@@ -99,7 +102,9 @@ impl Google {
         let since = match asked.parameter("syncToken").map(|token| token.strip_prefix('S').unwrap_or("").parse()) {
             None => 0,
             Some(Ok(since)) if since >= self.forgotten => since,
-            Some(_) => return error(410, "fullSyncRequired", "Sync token is no longer valid, a full sync is required."),
+            Some(_) => {
+                return error(410, "fullSyncRequired", "Sync token is no longer valid, a full sync is required.");
+            }
         };
         let full = asked.parameter("syncToken").is_none();
         let changed: Vec<&Value> = self

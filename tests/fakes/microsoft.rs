@@ -184,7 +184,8 @@ impl Microsoft {
                 return error(400, "ValidationError", "Subscription validation request failed.");
             }
         }
-        let id = format!("subscription-{}", self.changes + self.subscriptions.len() as u64 + self.record.calls.len() as u64);
+        let id =
+            format!("subscription-{}", self.changes + self.subscriptions.len() as u64 + self.record.calls.len() as u64);
         let expires = self.now + self.subscription_seconds;
         let answer = json!({"id": id, "resource": text("resource"), "changeType": text("changeType"),
             "clientState": text("clientState"), "notificationUrl": url, "expirationDateTime": stamp(expires)});
@@ -236,7 +237,9 @@ impl Api for Microsoft {
     fn answer(&mut self, asked: &Asked) -> Reply {
         match (asked.method.as_str(), self.kind(asked)) {
             ("POST", "token") => self.oauth.answer(asked),
-            _ if !self.oauth.allows(asked) => error(401, "InvalidAuthenticationToken", "Access token has expired or is not yet valid."),
+            _ if !self.oauth.allows(asked) => {
+                error(401, "InvalidAuthenticationToken", "Access token has expired or is not yet valid.")
+            }
             ("GET", "delta") => self.delta(asked),
             ("GET", "item") => self.item(asked),
             ("POST", "subscribe") => self.subscribe(asked),
