@@ -53,6 +53,8 @@ pub enum Class {
     Lost,
     /// The event, or what is needed to tell of it, is no longer kept. Not tried again.
     Expired,
+    /// Left out: a newer event of the same object followed (latest only). Nothing was sent.
+    Superseded,
 }
 
 impl Class {
@@ -70,6 +72,7 @@ impl Class {
         Self::Blocked,
         Self::Lost,
         Self::Expired,
+        Self::Superseded,
     ];
 
     /// The class of an answer's status.
@@ -99,6 +102,7 @@ impl Class {
             Self::Blocked => "blocked",
             Self::Lost => "lost",
             Self::Expired => "expired",
+            Self::Superseded => "superseded",
         }
     }
 

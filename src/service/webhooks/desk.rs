@@ -21,8 +21,6 @@ pub struct WebhookSettings {
     pub retention_days: u64,
     /// Requests younger than a moment that are under way at once, all endpoints together.
     pub in_flight_max: usize,
-    /// Deliveries claimed for one endpoint at a time.
-    pub claims_max: usize,
     /// How long a sender outside of the server may keep what it claimed, in seconds.
     pub lease_seconds: u64,
     /// For how long both secrets sign after a rotation, in seconds.
@@ -39,7 +37,6 @@ impl Default for WebhookSettings {
             schedule: Schedule::default(),
             retention_days: 30,
             in_flight_max: 64,
-            claims_max: 16,
             lease_seconds: 90,
             rotation_seconds: 24 * 60 * 60,
             disable_days: 5,
@@ -117,7 +114,6 @@ pub struct Desk {
     bell: Notify,
     changed: Mutex<BTreeSet<EndpointId>>,
     standings: Mutex<BTreeMap<EndpointId, Standing>>,
-    holds: Mutex<BTreeMap<String, u64>>,
     asks: Mutex<Option<mpsc::Sender<Ask>>>,
 }
 
@@ -151,20 +147,6 @@ impl Desk {
     /// The dispatcher says how endpoints stand.
     pub fn set_standings(&self, standings: BTreeMap<EndpointId, Standing>) {
         *self.standings.lock() = standings;
-    }
-
-    /// Whoever is called `name` still needs the events behind `event`: they are not trimmed. `None`: needs none any more.
-    pub fn hold(&self, name: &str, event: Option<u64>) {
-        let mut holds = self.holds.lock();
-        match event {
-            Some(event) => holds.insert(name.to_owned(), event),
-            None => holds.remove(name),
-        };
-    }
-
-    /// The newest event that nobody needs any more, and none before it.
-    pub fn held_from(&self) -> Option<u64> {
-        self.holds.lock().values().min().copied()
     }
 
     /// The dispatcher opens the desk to senders.

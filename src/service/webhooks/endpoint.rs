@@ -160,7 +160,7 @@ pub enum Order {
 }
 
 /// How much an endpoint is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Detail {
     /// Where, which state, and a few fields of the event (never of a private one).
     #[default]

@@ -9,14 +9,14 @@
 //! - the **attempt log** has a row for each bundle of results of an endpoint; **dead letters** are what was given up.
 //!
 //! What is in a lot before the frontier, and neither leased, waiting nor dead, was delivered. All of it changes in one
-//! batch with what it follows from, so a crash leaves a true ledger.
+//! batch with what it follows from, so a crash leaves a true ledger. Where handing out stands is the position of the group
+//! [`outbox::WEBHOOKS`](crate::service::outbox::WEBHOOKS).
 //!
 //! | shelf | key | value |
 //! |---|---|---|
 //! | endpoints | endpoint, `e` | [`Endpoint`] |
 //! | endpoints | endpoint, `s` | its signing secrets |
 //! | deliveries | endpoint, first event | the lot: each event's distance from the one before |
-//! | delivery state | `p` | the newest event that was handed out |
 //! | delivery state | `f`, endpoint | the frontier |
 //! | delivery state | `h`, endpoint | [`Health`] |
 //! | delivery state | `l`, worker | the lease |
@@ -139,11 +139,6 @@ fn attempts_key(id: EndpointId, at: Millis, number: u32) -> Vec<u8> {
     [&id.0.to_be_bytes()[..], &at.to_be_bytes(), &number.to_be_bytes()].concat()
 }
 
-/// The endpoint in a key that begins with one.
-pub(super) fn endpoint_of(key: &[u8]) -> Option<EndpointId> {
-    Some(EndpointId(u64::from_be_bytes(*key.get(..8)?.first_chunk()?)))
-}
-
 /// The number behind the endpoint in a key.
 pub(super) fn number_of(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(*key.get(8..16)?.first_chunk()?))
@@ -204,10 +199,6 @@ pub(super) fn put_frontier(id: EndpointId, frontier: Frontier) -> Write {
 
 pub(super) fn put_health(id: EndpointId, health: &Health) -> Write {
     Write::PutRow(Shelf::DeliveryState, state_key(b'h', id), encode(VERSION, health))
-}
-
-pub(super) fn put_position(event: u64) -> Write {
-    Write::PutRow(Shelf::DeliveryState, b"p".to_vec(), encode(VERSION, &event))
 }
 
 pub(super) fn put_lease(worker: &str, lease: &Lease) -> Write {
@@ -278,15 +269,6 @@ pub(super) fn next_range(rows: &[(Vec<u8>, Bytes)], range: &Range<Vec<u8>>) -> O
     Some(start..range.end.clone())
 }
 
-/// The newest event that was handed out.
-///
-/// # Errors
-/// The store's.
-pub async fn position(context: &Context) -> Result<u64, StoreError> {
-    let row = context.store.row(Shelf::DeliveryState, b"p").await?;
-    row.map_or(Ok(0), |row| decode(VERSION, &row, "delivery's position"))
-}
-
 /// Up to where the endpoint's lots have been claimed.
 ///
 /// # Errors
@@ -335,12 +317,6 @@ pub async fn lots(
         .map(|(key, row)| decode_lot(number_of(key).ok_or_else(|| bad_key("deliveries"))?, row))
         .collect();
     Ok((lots?, page.more))
-}
-
-/// The lot that begins with `first`.
-pub(super) async fn lot(context: &Context, id: EndpointId, first: u64) -> Result<Option<Vec<u64>>, StoreError> {
-    let row = context.store.row(Shelf::Deliveries, &event_key(id, first)).await?;
-    row.map(|row| decode_lot(first, &row)).transpose()
 }
 
 /// The waiting deliveries of an endpoint from event `first`, in order of events; and whether there are more.
@@ -433,6 +409,68 @@ pub async fn attempts(
     Ok((found, last))
 }
 
+/// The endpoint's row.
+///
+/// # Errors
+/// The store's.
+pub async fn endpoint(context: &Context, id: EndpointId) -> Result<Option<Endpoint>, StoreError> {
+    Ok(read_endpoint(context, id).await?.map(|(endpoint, _)| endpoint))
+}
+
+/// Removes an endpoint's attempts and dead letters from before `before`, and its lots that hold events before `oldest` alone and were
+/// claimed to their end.
+///
+/// # Errors
+/// The store's.
+pub async fn sweep(
+    context: &Context,
+    id: EndpointId,
+    before: Millis,
+    oldest: u64,
+) -> Result<(), crate::service::Error> {
+    let start = id.0.to_be_bytes().to_vec();
+    loop {
+        let old = start.clone()..attempts_key(id, before, 0);
+        let (keys, more) = keys_of(context, Shelf::Attempts, old, PAGE).await?;
+        delete(context, Shelf::Attempts, keys).await?;
+        if !more {
+            break;
+        }
+    }
+    let mut first = 0;
+    loop {
+        let (letters, more) = dead_letters(context, id, first, PAGE).await?;
+        first = letters.last().map_or(first, |(event, _)| event.saturating_add(1));
+        let old = letters.into_iter().filter(|(_, letter)| letter.at < before).map(|(event, _)| event_key(id, event));
+        delete(context, Shelf::DeadLetters, old.collect()).await?;
+        if !more {
+            break;
+        }
+    }
+    let claimed = frontier(context, id).await?.lot;
+    loop {
+        let (lots, more) = lots(context, id, 0, PAGE).await?;
+        let old = |lot: &&Vec<u64>| {
+            lot.first().is_some_and(|first| *first < claimed) && lot.last().is_some_and(|last| *last < oldest)
+        };
+        let keys: Vec<_> = lots.iter().take_while(old).filter_map(|lot| Some(event_key(id, *lot.first()?))).collect();
+        let all = keys.len() == lots.len();
+        delete(context, Shelf::Deliveries, keys).await?;
+        if !(more && all) {
+            return Ok(());
+        }
+    }
+}
+
+async fn delete(context: &Context, shelf: Shelf, keys: Vec<Vec<u8>>) -> Result<(), crate::service::Error> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let writes = keys.into_iter().map(|key| Write::DeleteRow(shelf, key)).collect();
+    context.store.commit(crate::store::Batch { at: context.clock.now(), writes, ..Default::default() }).await?;
+    Ok(())
+}
+
 /// Keys of all rows of an endpoint on a shelf, at most `limit`.
 pub(super) async fn keys_of(
     context: &Context,
@@ -452,7 +490,7 @@ mod tests {
     fn a_lot_comes_back_and_is_small() {
         let events: Vec<u64> = (1_000_000..1_000_400).filter(|n| n % 7 != 0).collect();
         let Some(Write::PutRow(_, key, row)) = put_lot(EndpointId(5), &events) else { panic!("a row") };
-        assert_eq!((endpoint_of(&key), number_of(&key)), (Some(EndpointId(5)), Some(1_000_000)));
+        assert_eq!(number_of(&key), Some(1_000_000));
         assert_eq!(decode_lot(1_000_000, &row).ok(), Some(events.clone()));
         assert!(row.len() < events.len() + 8, "{} bytes for {} deliveries", row.len(), events.len());
         assert!(put_lot(EndpointId(5), &[]).is_none());

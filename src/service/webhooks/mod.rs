@@ -19,6 +19,8 @@ mod endpoint;
 mod hearing;
 mod kept;
 pub mod ledger;
+mod plan;
+mod post;
 mod schedule;
 
 pub use attempt::{Attempt, Class, DETAIL_BYTES_MAX, Millis, Outcome};
@@ -33,4 +35,6 @@ pub use endpoint::{
 pub use hearing::Hearing;
 pub use kept::{RESEND_MAX, add, disable, endpoint, endpoints, pause, recover, remove, resend, resume, rotate, test};
 pub use ledger::{Frontier, Health, Held, Lease, WaitingRow};
+pub use plan::{Notice, Plan, SERVER, Times};
+pub use post::Entry;
 pub use schedule::{Schedule, Verdict, clamp_retry_after, retry_after};

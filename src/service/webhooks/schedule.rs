@@ -78,8 +78,7 @@ impl Schedule {
         }
         let index = usize::try_from(attempt).unwrap_or(usize::MAX);
         let delay = self.delays_ms.get(index).copied().unwrap_or(0);
-        // It was cut off by our own end, not by the receiver: no reason to wait.
-        let delay = if class == Class::Lost { 0 } else { spread(delay, self.jitter_percent, endpoint, event, attempt) };
+        let delay = spread(delay, self.jitter_percent, endpoint, event, attempt);
         Verdict::Retry(retry_after_ms.map_or(delay, |asked| clamp_retry_after(asked, delay)))
     }
 
@@ -169,7 +168,6 @@ mod tests {
             assert_eq!(tries(class), end, "{class:?}");
         }
         assert_eq!(schedule.after(ENDPOINT, 1, 1, Class::Gone, None), Verdict::Disable);
-        assert_eq!(schedule.after(ENDPOINT, 1, 1, Class::Lost, None), Verdict::Retry(0));
     }
 
     #[test]

@@ -1,0 +1,392 @@
+//! The dispatcher: from the outbox to endpoints.
+//!
+//! One task keeps the ledger. Each of its rounds takes what has come meanwhile (events, results, wishes of management, workers), lets the
+//! plan say what follows, writes all of that down in one batch, and only then lets the claimed deliveries go. While a batch is made
+//! durable the next round gathers by itself, so the busier it is the more each batch holds. Sending is done by tasks of their own, here
+//! or in workers: an endpoint that is slow or dead delays neither the others nor the outbox.
+
+mod events;
+mod load;
+mod report;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use self::events::Events;
+use crate::base::CollectionId;
+use crate::outbound::Client;
+use crate::service::outbox;
+use crate::service::webhooks::{self, Ask, Claim, Class, Entry, Hearing, Notice, Outcome, Plan, SERVER, Times};
+use crate::service::{Context, Error};
+use crate::store::{Batch, Write};
+use crate::webhook::{Prepared, Press, now, send};
+
+/// Events handed out in one round.
+const EVENTS_MAX: usize = 1_000;
+/// Deliveries claimed in one round.
+const CLAIMS_MAX: usize = 512;
+/// How long the task sleeps at most: polling is the truth, bells only wake it earlier.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How often endpoints' standings and the metrics are renewed.
+const STANDINGS: Duration = Duration::from_millis(250);
+/// How often what is old is removed.
+const SWEEP: Duration = Duration::from_secs(600);
+/// How long the end waits for what is under way.
+const LAST_ANSWERS: Duration = Duration::from_secs(20);
+/// Pause after the store refused a batch.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Runs the dispatcher until `stop` says so; then waits for what is under way and writes it down.
+///
+/// # Errors
+/// Of the store, at the start.
+pub async fn run(context: Arc<Context>, client: Client, mut stop: watch::Receiver<bool>) -> Result<(), Error> {
+    let mut dispatcher = Dispatcher::start(context, client).await?;
+    let mut bell = dispatcher.context.store.newest_event();
+    while !*stop.borrow() {
+        let pause = dispatcher.pause();
+        let context = Arc::clone(&dispatcher.context);
+        tokio::select! {
+            _ = stop.changed() => {}
+            Some(outcome) = dispatcher.results.recv() => dispatcher.outcomes.push(outcome),
+            Some(ask) = dispatcher.asks.recv() => dispatcher.asked.push(ask),
+            _ = bell.changed() => {}
+            () = context.webhooks.rung() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+        dispatcher.round(Claiming::Yes).await;
+    }
+    dispatcher.end().await;
+    Ok(())
+}
+
+/// Whether a round may claim deliveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claiming {
+    Yes,
+    No,
+}
+
+struct Dispatcher {
+    context: Arc<Context>,
+    client: Client,
+    press: Arc<Press>,
+    plan: Plan,
+    events: Events,
+    hearing: Hearing,
+    /// The newest event that was handed out.
+    position: u64,
+    begun: Instant,
+    results: mpsc::UnboundedReceiver<Outcome>,
+    sender: mpsc::UnboundedSender<Outcome>,
+    asks: mpsc::Receiver<Ask>,
+    /// What came since the last round.
+    outcomes: Vec<Outcome>,
+    asked: Vec<Ask>,
+    /// What the store refused, to be written before anything else.
+    unsaved: Vec<Write>,
+    standings_at: Instant,
+    swept_at: Instant,
+    /// Requests under way in this process.
+    under_way: usize,
+    more_events: bool,
+}
+
+impl Dispatcher {
+    async fn start(context: Arc<Context>, client: Client) -> Result<Self, Error> {
+        let position = outbox::join(&context, outbox::WEBHOOKS).await?.position;
+        let (sender, results) = mpsc::unbounded_channel();
+        let asks = context.webhooks.open();
+        let begun = Instant::now();
+        let mut dispatcher = Self {
+            plan: Plan::new(context.webhooks.settings.clone()),
+            context,
+            client,
+            press: Arc::new(Press::default()),
+            events: Events::default(),
+            hearing: Hearing::default(),
+            position,
+            begun,
+            results,
+            sender,
+            asks,
+            outcomes: Vec::new(),
+            asked: Vec::new(),
+            unsaved: Vec::new(),
+            standings_at: begun,
+            swept_at: begun,
+            under_way: 0,
+            more_events: true,
+        };
+        dispatcher.load().await?;
+        Ok(dispatcher)
+    }
+
+    fn times(&self) -> Times {
+        // Never zero: a time of zero means long ago.
+        Times { now: 1 + u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX - 1), wall: now() }
+    }
+
+    /// For how long there is nothing to do unless something comes.
+    fn pause(&mut self) -> Duration {
+        if self.more_events {
+            return Duration::ZERO;
+        }
+        let now = self.times().now;
+        let wake = self.plan.wakes_at(now).map_or(PAUSE_MAX, |at| Duration::from_millis(at.saturating_sub(now)));
+        wake.min(PAUSE_MAX)
+    }
+
+    /// One round. An error of the store ends it; the next one goes on where it was.
+    async fn round(&mut self, claiming: Claiming) {
+        while let Ok(outcome) = self.results.try_recv() {
+            self.outcomes.push(outcome);
+        }
+        while let Ok(ask) = self.asks.try_recv() {
+            self.asked.push(ask);
+        }
+        if let Err(error) = self.try_round(claiming).await {
+            tracing::error!(error = %error, "webhook.dispatcher.failed: it tries again");
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    async fn try_round(&mut self, claiming: Claiming) -> Result<(), Error> {
+        self.save(Vec::new()).await?;
+        self.follow_changes().await?;
+        let mut writes = self.hand_out().await?;
+        self.take_outcomes();
+        let told = self.take_reports();
+        let times = self.times();
+        self.plan.end_leases(times);
+        let mut claims = Vec::new();
+        let mut wanted = Vec::new();
+        if claiming == Claiming::Yes {
+            self.read_lots(times.now).await?;
+            wanted = self.claim_for_workers(times);
+            if self.context.webhooks.settings.send {
+                claims = self.plan.claim(SERVER, CLAIMS_MAX, times);
+            }
+        } else {
+            self.asked.clear();
+        }
+        let notices = self.plan.notices();
+        writes.extend(self.plan.writes(times.wall));
+        self.save(writes).await?;
+        for answer in told {
+            // Whoever no longer waits has gone away.
+            let _ = answer.send(());
+        }
+        for (answer, claims) in wanted {
+            let claims = self.with_events(claims).await?;
+            let _ = answer.send(claims);
+        }
+        for claim in self.with_events(claims).await? {
+            self.send(claim);
+        }
+        self.tell(notices).await?;
+        self.now_and_then().await
+    }
+
+    /// Writes down, after what could not be written down before.
+    async fn save(&mut self, writes: Vec<Write>) -> Result<(), Error> {
+        self.unsaved.extend(writes);
+        if self.unsaved.is_empty() {
+            return Ok(());
+        }
+        let batch = Batch { at: self.context.clock.now(), writes: self.unsaved.clone(), ..Batch::default() };
+        self.context.store.commit(batch).await?;
+        self.unsaved.clear();
+        Ok(())
+    }
+
+    /// Writes new events into the lots of those who hear of them.
+    async fn hand_out(&mut self) -> Result<Vec<Write>, Error> {
+        let paused = outbox::paused(&self.context, outbox::WEBHOOKS).await?;
+        let newest = *self.context.store.newest_event().borrow();
+        self.more_events = false;
+        if paused || newest <= self.position {
+            return Ok(Vec::new());
+        }
+        let page = self.context.store.events(self.position, EVENTS_MAX).await?;
+        let Some(last) = page.rows.last().map(|event| event.seq) else { return Ok(Vec::new()) };
+        self.more_events = page.more;
+        self.hearing.refresh();
+        let events: Vec<Arc<_>> = page.rows.into_iter().map(Arc::new).collect();
+        let endpoints: Vec<_> = self.plan.endpoints().cloned().collect();
+        for endpoint in endpoints {
+            let mut entries: Vec<Entry> = Vec::new();
+            for event in &events {
+                if self.hearing.hears(&self.context, &endpoint, event).await?.is_some() {
+                    entries.push((event.seq, event.collection));
+                }
+            }
+            self.plan.owe(endpoint.id, &entries);
+        }
+        for event in events {
+            self.events.keep(event);
+        }
+        self.position = last;
+        Ok(vec![outbox::put(outbox::WEBHOOKS, last)])
+    }
+
+    /// What our own requests came to.
+    fn take_outcomes(&mut self) {
+        let outcomes = std::mem::take(&mut self.outcomes);
+        self.under_way = self.under_way.saturating_sub(outcomes.len());
+        let times = self.times();
+        outcomes.iter().for_each(report::count);
+        self.plan.report(SERVER, outcomes, times);
+    }
+
+    /// What workers say their requests came to.
+    fn take_reports(&mut self) -> Vec<oneshot::Sender<()>> {
+        let times = self.times();
+        let mut told = Vec::new();
+        let (reports, claims) =
+            std::mem::take(&mut self.asked).into_iter().partition(|ask| matches!(ask, Ask::Report { .. }));
+        self.asked = claims;
+        for ask in Vec::from_iter::<Vec<Ask>>(reports) {
+            if let Ask::Report { worker, outcomes, answer } = ask {
+                outcomes.iter().for_each(report::count);
+                self.plan.report(&worker, outcomes, times);
+                told.push(answer);
+            }
+        }
+        told
+    }
+
+    fn claim_for_workers(&mut self, times: Times) -> Vec<(oneshot::Sender<Vec<Claim>>, Vec<Claim>)> {
+        let asked = std::mem::take(&mut self.asked);
+        let mut wanted = Vec::new();
+        for ask in asked {
+            if let Ask::Claim { worker, max, answer } = ask
+                && !answer.is_closed()
+            {
+                wanted.push((answer, self.plan.claim(&worker, max.min(CLAIMS_MAX), times)));
+            }
+        }
+        wanted
+    }
+
+    async fn with_events(&mut self, mut claims: Vec<Claim>) -> Result<Vec<Claim>, Error> {
+        for claim in &mut claims {
+            claim.event = self.events.get(&self.context, claim.held.event).await?;
+        }
+        Ok(claims)
+    }
+
+    /// Sends one delivery in a task of its own.
+    fn send(&mut self, claim: Claim) {
+        self.under_way += 1;
+        let (context, client, press) = (Arc::clone(&self.context), self.client.clone(), Arc::clone(&self.press));
+        let results = self.sender.clone();
+        tokio::spawn(async move {
+            let outcome = attempt(&context, &client, &press, &claim).await;
+            // The dispatcher is there as long as anything is under way.
+            let _ = results.send(outcome);
+        });
+    }
+
+    async fn tell(&mut self, notices: Vec<Notice>) -> Result<(), Error> {
+        for notice in notices {
+            match notice {
+                Notice::Failing(id, class) => {
+                    tracing::warn!(endpoint = %id, class = class.name(), "webhook.endpoint.failing");
+                    metrics::counter!("kalends_webhook_notices_total", "kind" => "failing").increment(1);
+                }
+                Notice::Recovered(id) => {
+                    tracing::info!(endpoint = %id, "webhook.endpoint.recovered");
+                    metrics::counter!("kalends_webhook_notices_total", "kind" => "recovered").increment(1);
+                }
+                Notice::Disable(id, reason) => match webhooks::disable(&self.context, id, &reason).await {
+                    Ok(_) => {
+                        tracing::warn!(endpoint = %id, reason, "webhook.endpoint.disabled");
+                        metrics::counter!("kalends_webhook_notices_total", "kind" => "disabled").increment(1);
+                        self.follow_changes().await?;
+                    }
+                    // Removed meanwhile.
+                    Err(Error::NotFound) => {}
+                    Err(error) => return Err(error),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    async fn now_and_then(&mut self) -> Result<(), Error> {
+        if self.standings_at.elapsed() >= STANDINGS || self.under_way == 0 && !self.more_events {
+            self.standings_at = Instant::now();
+            let times = self.times();
+            let standings = self.plan.standings(times);
+            let endpoints: Vec<_> = self.plan.endpoints().cloned().collect();
+            report::gauges(&self.context, &standings, &endpoints, self.position, &mut self.events).await?;
+            self.context.webhooks.set_standings(standings);
+        }
+        if self.swept_at.elapsed() >= SWEEP {
+            self.swept_at = Instant::now();
+            self.client.sweep();
+            load::sweep(&self.context).await?;
+        }
+        Ok(())
+    }
+
+    /// Claims nothing more, and writes down what becomes of what is under way.
+    async fn end(&mut self) {
+        let last = Instant::now() + LAST_ANSWERS;
+        self.round(Claiming::No).await;
+        while self.under_way > 0 {
+            match tokio::time::timeout_at(last, self.results.recv()).await {
+                Ok(Some(outcome)) => self.outcomes.push(outcome),
+                _ => break,
+            }
+            self.round(Claiming::No).await;
+        }
+    }
+}
+
+/// One attempt from preparing to what became of it.
+async fn attempt(context: &Context, client: &Client, press: &Press, claim: &Claim) -> Outcome {
+    let none = |class, detail: &str| Outcome {
+        endpoint: claim.held.endpoint,
+        event: claim.held.event,
+        attempt: claim.held.attempt,
+        started: now(),
+        elapsed_ms: 0,
+        class,
+        status: None,
+        retry_after_ms: None,
+        detail: detail.to_owned(),
+    };
+    match press.prepare(context, claim).await {
+        Ok(Prepared::Ready(sending)) => {
+            let outcome = send(client, &sending).await;
+            report::line(&outcome, &sending.webhook_id);
+            outcome
+        }
+        Ok(Prepared::Superseded) => none(Class::Superseded, ""),
+        Ok(Prepared::Expired) => none(Class::Expired, "the event is no longer kept"),
+        Err(error) => {
+            tracing::error!(error = %error, "webhook.prepare.failed");
+            none(Class::Network, "it could not be prepared: the server's storage failed")
+        }
+    }
+}
+
+/// The calendars of events, for endpoints that are told in order.
+async fn calendars(
+    context: &Context,
+    events: &mut Events,
+    numbers: &[u64],
+) -> Result<HashMap<u64, CollectionId>, Error> {
+    let mut found = HashMap::new();
+    for number in numbers {
+        let event = events.get(context, *number).await?;
+        found.insert(*number, event.map_or(CollectionId(0), |event| event.collection));
+    }
+    Ok(found)
+}

@@ -1,0 +1,507 @@
+//! What is sent now, and what follows from what became of it: fair over endpoints, within each one's rate, breaker and schedule. Without store
+//! and without a clock: the dispatcher loads it, asks it, and writes down what it says in one batch, before anything is sent.
+//!
+//! Two times go in: `now`, milliseconds of a clock that never goes back, which decides; and the wall clock, which is written
+//! down. So a wall clock that jumps makes nothing due and holds nothing up.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::breaker::Change;
+use super::ledger::{self, Frontier, Health, Held, Lease, WaitingRow};
+use super::post::{Entry, Flight, Post};
+use super::{
+    Attempt, Claim, Class, DETAIL_BYTES_MAX, DeadLetter, Endpoint, EndpointId, Millis, Outcome, SigningSecrets,
+    Standing, Verdict, WebhookSettings,
+};
+use crate::base::CollectionId;
+use crate::store::Write;
+
+/// The worker inside the server.
+pub const SERVER: &str = "server";
+/// A request that is older than this no longer counts against [`WebhookSettings::in_flight_max`]: whoever is slow keeps nobody waiting.
+const YOUNG_MS: u64 = 100;
+/// Claimed deliveries at once, all together.
+const FLIGHTS_MAX: usize = 2_048;
+/// Claimed for one endpoint before the next one's turn.
+const TURN: usize = 4;
+/// Attempts after which the owner of a failing endpoint is told.
+const TOLD_AFTER: u32 = 4;
+/// The owner is told again after this time.
+const TOLD_AGAIN_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// Both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// Milliseconds of a clock that never goes back.
+    pub now: u64,
+    /// The wall clock.
+    pub wall: Millis,
+}
+
+/// What its owner is to be told of an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// It fails.
+    Failing(EndpointId, Class),
+    /// It works again.
+    Recovered(EndpointId),
+    /// It is to be disabled, for this reason.
+    Disable(EndpointId, String),
+}
+
+struct Worker {
+    /// When its lease ends, by the clock that never goes back; `None` for the one in the server.
+    until: Option<(u64, Millis)>,
+    held: BTreeSet<(EndpointId, u64)>,
+    changed: bool,
+}
+
+/// The plan.
+pub struct Plan {
+    settings: WebhookSettings,
+    posts: BTreeMap<EndpointId, Post>,
+    workers: BTreeMap<String, Worker>,
+    /// Whose turn it was last.
+    turn: EndpointId,
+    writes: Vec<Write>,
+    log: BTreeMap<EndpointId, Vec<Attempt>>,
+    log_number: u32,
+    notices: Vec<Notice>,
+}
+
+impl Plan {
+    /// An empty one.
+    pub fn new(settings: WebhookSettings) -> Self {
+        Self {
+            settings,
+            posts: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            turn: EndpointId(0),
+            writes: Vec::new(),
+            log: BTreeMap::new(),
+            log_number: 0,
+            notices: Vec::new(),
+        }
+    }
+
+    /// Takes in an endpoint; what it is owed and what waits follow.
+    pub fn add(
+        &mut self,
+        endpoint: Endpoint,
+        secrets: SigningSecrets,
+        health: Health,
+        frontier: Frontier,
+        times: Times,
+    ) {
+        self.posts.insert(endpoint.id, Post::new(endpoint, secrets, health, frontier, times.now));
+    }
+
+    /// The endpoint's row or secrets changed. `false` if it is not known.
+    pub fn update(&mut self, endpoint: Endpoint, secrets: SigningSecrets, health: Health) -> bool {
+        let post = self.posts.get_mut(&endpoint.id);
+        post.map(|post| post.update(endpoint, secrets, health)).is_some()
+    }
+
+    /// The endpoint is gone.
+    pub fn remove(&mut self, id: EndpointId) {
+        self.posts.remove(&id);
+        for worker in self.workers.values_mut() {
+            let before = worker.held.len();
+            worker.held.retain(|(endpoint, _)| *endpoint != id);
+            worker.changed |= worker.held.len() != before;
+        }
+    }
+
+    /// The endpoints.
+    pub fn endpoints(&self) -> impl Iterator<Item = &std::sync::Arc<Endpoint>> {
+        self.posts.values().map(|post| &post.endpoint)
+    }
+
+    /// A lot from the store.
+    pub fn known_lot(&mut self, id: EndpointId, entries: Vec<Entry>) {
+        if let Some(post) = self.posts.get_mut(&id) {
+            post.owe(entries);
+        }
+    }
+
+    /// The endpoint hears of these events, in the order of the outbox: lots are written.
+    pub fn owe(&mut self, id: EndpointId, entries: &[Entry]) {
+        let Some(post) = self.posts.get_mut(&id) else { return };
+        for lot in entries.chunks(ledger::LOT_EVENTS_MAX) {
+            let events: Vec<u64> = lot.iter().map(|entry| entry.0).collect();
+            self.writes.extend(ledger::put_lot(id, &events));
+            post.owe(lot.to_vec());
+        }
+    }
+
+    /// A waiting delivery from the store. What is claimed already is not put into the queue again.
+    pub fn known_waiting(&mut self, id: EndpointId, event: u64, row: WaitingRow, calendar: CollectionId, times: Times) {
+        let longest = self.settings.schedule.longest_ms();
+        let Some(post) = self.posts.get_mut(&id) else { return };
+        let known = post.waits(event).is_some_and(|known| known == row);
+        if known || post.flights.contains_key(&event) {
+            return;
+        }
+        // A wall clock that was set back does not hold it up for longer than the schedule would.
+        let ahead = u64::try_from(row.next.0.saturating_sub(times.wall.0)).unwrap_or(0).min(longest);
+        post.wait(event, row, times.now + ahead, calendar);
+    }
+
+    /// A lease from the store. What a sender of an earlier life of the server held may have been sent: it is sent again.
+    pub fn known_lease(&mut self, worker: &str, lease: &Lease, calendar: impl Fn(&Held) -> CollectionId, times: Times) {
+        let longest = self.settings.lease_seconds.saturating_mul(1_000);
+        let left =
+            lease.until.map(|until| u64::try_from(until.0.saturating_sub(times.wall.0)).unwrap_or(0).min(longest));
+        let until = left.map(|left| (times.now + left, times.wall.plus(left)));
+        let mut held = BTreeSet::new();
+        for one in &lease.held {
+            if let Some(post) = self.posts.get_mut(&one.endpoint) {
+                let stored = post.waits(one.event).is_some();
+                let calendar = calendar(one);
+                post.forget(one.event);
+                post.flights.insert(one.event, Flight { held: *one, since: times.now, calendar, stored });
+                held.insert((one.endpoint, one.event));
+            }
+        }
+        let until = until.or(Some((times.now, times.wall)));
+        self.workers.insert(worker.to_owned(), Worker { until, held, changed: true });
+    }
+
+    /// Lots that must be read before more can be claimed.
+    pub fn unread(&mut self, now: u64) -> Vec<(EndpointId, u64)> {
+        let unread = |(id, post): (&EndpointId, &mut Post)| {
+            let first = post.unread()?;
+            (post.room(now) > 0).then_some((*id, first))
+        };
+        self.posts.iter_mut().filter_map(unread).collect()
+    }
+
+    /// Whether the endpoint wants to be told in order: entries of its lots need their calendars.
+    pub fn is_in_order(&self, id: EndpointId) -> bool {
+        self.posts.get(&id).is_some_and(|post| post.endpoint.order == super::Order::InOrder)
+    }
+
+    /// Gives a lot that was [`Plan::unread`]; `None` if it is gone.
+    pub fn read(&mut self, id: EndpointId, first: u64, entries: Option<Vec<Entry>>) {
+        if let Some(post) = self.posts.get_mut(&id) {
+            post.read(first, entries);
+        }
+    }
+
+    /// Claims up to `max` deliveries for `worker`: round robin over the endpoints, a few each. They may be sent when what
+    /// [`Plan::writes`] says is durable.
+    pub fn claim(&mut self, worker: &str, max: usize, times: Times) -> Vec<Claim> {
+        let mut claimed = Vec::new();
+        let mut free = max.min(self.free(times.now));
+        loop {
+            let before = claimed.len();
+            let order: Vec<EndpointId> = self
+                .posts
+                .range((std::ops::Bound::Excluded(self.turn), std::ops::Bound::Unbounded))
+                .chain(self.posts.range(..=self.turn))
+                .map(|(id, _)| *id)
+                .collect();
+            for id in order {
+                if free == 0 {
+                    break;
+                }
+                let taken = self.claim_of(id, free.min(TURN), times, &mut claimed);
+                free -= taken;
+                if taken > 0 {
+                    self.turn = id;
+                }
+            }
+            if claimed.len() == before || free == 0 {
+                break;
+            }
+        }
+        self.lease(worker, &claimed, times);
+        claimed
+    }
+
+    fn claim_of(&mut self, id: EndpointId, max: usize, times: Times, claimed: &mut Vec<Claim>) -> usize {
+        let Some(post) = self.posts.get_mut(&id) else { return 0 };
+        let (mut taken, mut held_back) = (0, Vec::new());
+        while taken < max && post.room(times.now) > 0 {
+            let Some(flight) = post.claim(times.now, times.wall, &mut held_back) else { break };
+            let (endpoint, secrets) = (post.endpoint.clone(), post.secrets.clone());
+            claimed.push(Claim { held: flight.held, endpoint, secrets, event: None });
+            taken += 1;
+        }
+        self.writes.extend(held_back.into_iter().map(|(event, row)| ledger::put_waiting(id, event, &row)));
+        taken
+    }
+
+    fn free(&self, now: u64) -> usize {
+        let (mut all, mut young) = (0, 0);
+        for flight in self.posts.values().flat_map(|post| post.flights.values()) {
+            all += 1;
+            young += usize::from(flight.since + YOUNG_MS > now);
+        }
+        self.settings.in_flight_max.saturating_sub(young).min(FLIGHTS_MAX.saturating_sub(all))
+    }
+
+    fn lease(&mut self, name: &str, claimed: &[Claim], times: Times) {
+        if claimed.is_empty() {
+            return;
+        }
+        let lease_ms = self.settings.lease_seconds.saturating_mul(1_000);
+        let until = (name != SERVER).then(|| (times.now + lease_ms, times.wall.plus(lease_ms)));
+        let worker = self.workers.entry(name.to_owned()).or_insert_with(|| Worker {
+            until,
+            held: BTreeSet::new(),
+            changed: true,
+        });
+        (worker.until, worker.changed) = (until, true);
+        worker.held.extend(claimed.iter().map(|claim| (claim.held.endpoint, claim.held.event)));
+    }
+
+    /// Takes down what became of claimed deliveries.
+    pub fn report(&mut self, worker: &str, outcomes: Vec<Outcome>, times: Times) {
+        for outcome in outcomes {
+            let key = (outcome.endpoint, outcome.event);
+            let was_held = self.workers.get_mut(worker).is_some_and(|worker| {
+                worker.changed = true;
+                worker.held.remove(&key)
+            });
+            let elsewhere = self.workers.values().any(|worker| worker.held.contains(&key));
+            if was_held || !elsewhere && outcome.class == Class::Delivered {
+                self.take_down(outcome, times);
+            }
+        }
+    }
+
+    /// What senders hold whose lease has ended goes back into the queue.
+    pub fn end_leases(&mut self, times: Times) {
+        let mut lost = Vec::new();
+        for worker in self.workers.values_mut() {
+            if worker.until.is_some_and(|(until, _)| until <= times.now) && !worker.held.is_empty() {
+                lost.extend(std::mem::take(&mut worker.held));
+                worker.changed = true;
+            }
+        }
+        for (id, event) in lost {
+            let Some(flight) = self.posts.get(&id).and_then(|post| post.flights.get(&event)).copied() else { continue };
+            let outcome = Outcome {
+                endpoint: id,
+                event,
+                attempt: flight.held.attempt,
+                started: times.wall,
+                elapsed_ms: 0,
+                class: Class::Lost,
+                status: None,
+                retry_after_ms: None,
+                detail: "whoever sent it ended before it said what became of it; it may have arrived".to_owned(),
+            };
+            self.take_down(outcome, times);
+        }
+    }
+
+    fn take_down(&mut self, outcome: Outcome, times: Times) {
+        let Some(post) = self.posts.get_mut(&outcome.endpoint) else { return };
+        let flight = post.flights.remove(&outcome.event).or_else(|| {
+            // Its lease had ended and it waits to be sent again: not any more.
+            let row = post.waits(outcome.event)?;
+            let held = Held {
+                endpoint: outcome.endpoint,
+                event: outcome.event,
+                attempt: outcome.attempt,
+                before: row.before,
+                manual: row.manual,
+            };
+            Some(Flight { held, since: times.now, calendar: CollectionId(0), stored: true })
+        });
+        let Some(flight) = flight else { return };
+        let next = match outcome.class {
+            Class::Delivered | Class::Superseded => self.finished(&outcome, flight, times),
+            _ => self.failed(&outcome, flight, times),
+        };
+        let mut detail = outcome.detail;
+        let mut end = detail.len().min(DETAIL_BYTES_MAX);
+        while !detail.is_char_boundary(end) {
+            end -= 1;
+        }
+        detail.truncate(end);
+        self.log.entry(outcome.endpoint).or_default().push(Attempt {
+            event: outcome.event,
+            attempt: outcome.attempt,
+            started: outcome.started,
+            elapsed_ms: outcome.elapsed_ms,
+            class: outcome.class,
+            status: outcome.status,
+            next,
+            manual: flight.held.manual,
+            detail,
+        });
+    }
+
+    /// Nothing more is to be done for it.
+    fn finished(&mut self, outcome: &Outcome, flight: Flight, times: Times) -> Option<Millis> {
+        let (id, event) = (outcome.endpoint, outcome.event);
+        let post = self.posts.get_mut(&id)?;
+        post.forget(event);
+        post.leave_line(event, flight.calendar);
+        if flight.stored {
+            self.writes.push(ledger::delete_waiting(id, event));
+        }
+        if outcome.class == Class::Superseded {
+            post.breaker.forget_probe();
+            return None;
+        }
+        let change = post.breaker.succeeded(times.now);
+        let was_told = post.health.told.is_some();
+        let was_bad = post.health.failing_since.is_some() || change == Change::Closed;
+        post.health.delivered = Some(times.wall);
+        if was_bad {
+            post.health = Health { delivered: Some(times.wall), ..Health::default() };
+            self.writes.push(ledger::put_health(id, &post.health));
+        }
+        if was_told {
+            self.notices.push(Notice::Recovered(id));
+        }
+        None
+    }
+
+    /// It failed: it is tried again, or given up.
+    fn failed(&mut self, outcome: &Outcome, flight: Flight, times: Times) -> Option<Millis> {
+        let (id, event, held) = (outcome.endpoint, outcome.event, flight.held);
+        let lost = outcome.class == Class::Lost;
+        // An attempt that our own end cut off does not count against the schedule.
+        let before = held.before + u32::from(lost);
+        let attempt = outcome.attempt.saturating_sub(held.before).max(1);
+        let verdict = if lost {
+            Verdict::Retry(0)
+        } else {
+            self.settings.schedule.after(id, event, attempt, outcome.class, outcome.retry_after_ms)
+        };
+        let post = self.posts.get_mut(&id)?;
+        let wait = match verdict {
+            Verdict::Dead => None,
+            Verdict::Retry(wait) => Some(wait),
+            Verdict::Disable => Some(0),
+        };
+        let next = wait.map(|wait| times.wall.plus(wait));
+        match wait {
+            Some(wait) => {
+                let row = WaitingRow {
+                    attempts: outcome.attempt,
+                    before,
+                    next: times.wall.plus(wait),
+                    class: Some(outcome.class),
+                    status: outcome.status,
+                    manual: held.manual,
+                };
+                post.wait(event, row, times.now + wait, flight.calendar);
+                self.writes.push(ledger::put_waiting(id, event, &row));
+            }
+            None => {
+                post.forget(event);
+                post.leave_line(event, flight.calendar);
+                post.dead += 1;
+                let letter = DeadLetter {
+                    at: times.wall,
+                    attempts: outcome.attempt,
+                    class: outcome.class,
+                    status: outcome.status,
+                    reason: outcome.detail.chars().take(300).collect(),
+                };
+                self.writes.push(ledger::put_dead(id, event, &letter));
+                if flight.stored {
+                    self.writes.push(ledger::delete_waiting(id, event));
+                }
+            }
+        }
+        if outcome.class == Class::Throttled && outcome.retry_after_ms.is_some() {
+            post.hold_until = post.hold_until.max(times.now + wait.unwrap_or(0));
+        }
+        if matches!(outcome.class, Class::Lost | Class::Expired) {
+            post.breaker.forget_probe();
+        } else {
+            self.suffered(outcome, attempt, verdict, times);
+        }
+        next
+    }
+
+    /// The endpoint itself fared badly.
+    fn suffered(&mut self, outcome: &Outcome, attempt: u32, verdict: Verdict, times: Times) {
+        let Some(post) = self.posts.get_mut(&outcome.endpoint) else { return };
+        let change = post.breaker.failed(times.now);
+        let health = &mut post.health;
+        let new = health.failing_since.is_none();
+        let since = *health.failing_since.get_or_insert(times.wall);
+        (health.class, health.status) = (Some(outcome.class), outcome.status);
+        health.opened = post.breaker.opened();
+        let told_lately = health.told.is_some_and(|told| times.wall.0 - told.0 < TOLD_AGAIN_MS);
+        let tell = !told_lately && (attempt >= TOLD_AFTER || change == Change::Opened);
+        if tell {
+            health.told = Some(times.wall);
+            self.notices.push(Notice::Failing(outcome.endpoint, outcome.class));
+        }
+        if new || tell || change == Change::Opened {
+            self.writes.push(ledger::put_health(outcome.endpoint, health));
+        }
+        let patience = i64::try_from(self.settings.disable_days.saturating_mul(86_400_000)).unwrap_or(i64::MAX);
+        let reason = if verdict == Verdict::Disable {
+            "it answered 410 Gone: it wants no more".to_owned()
+        } else if times.wall.0.saturating_sub(since.0) >= patience {
+            format!(
+                "nothing could be delivered for {} days; the last failure was: {}",
+                self.settings.disable_days,
+                outcome.class.name()
+            )
+        } else {
+            return;
+        };
+        self.notices.push(Notice::Disable(outcome.endpoint, reason));
+    }
+
+    /// What is to be written down, in one batch, before anything claimed is sent.
+    pub fn writes(&mut self, wall: Millis) -> Vec<Write> {
+        let mut writes = std::mem::take(&mut self.writes);
+        for (id, attempts) in std::mem::take(&mut self.log) {
+            self.log_number = self.log_number.wrapping_add(1);
+            if self.posts.contains_key(&id) {
+                writes.push(ledger::put_attempts(id, wall, self.log_number, &attempts));
+            }
+        }
+        for post in self.posts.values_mut().filter(|post| post.frontier_moved) {
+            post.frontier_moved = false;
+            writes.push(ledger::put_frontier(post.id(), post.frontier));
+        }
+        let posts = &self.posts;
+        for (name, worker) in self.workers.iter_mut().filter(|(_, worker)| worker.changed) {
+            worker.changed = false;
+            let flight = |(id, event): &(EndpointId, u64)| posts.get(id)?.flights.get(event);
+            let held = worker.held.iter().filter_map(flight).map(|flight| flight.held).collect();
+            writes.push(ledger::put_lease(name, &Lease { until: worker.until.map(|(_, wall)| wall), held }));
+        }
+        self.workers.retain(|_, worker| !worker.held.is_empty());
+        writes
+    }
+
+    /// What owners are to be told.
+    pub fn notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// When something can be done that cannot be done now, by the clock that never goes back.
+    pub fn wakes_at(&mut self, now: u64) -> Option<u64> {
+        let full = self.free(now) == 0;
+        let leases = self.workers.values().filter(|worker| !worker.held.is_empty()).filter_map(|worker| worker.until);
+        let leases = leases.map(|(until, _)| until).min();
+        let posts = self.posts.values_mut().filter_map(|post| post.wakes_at(now)).min();
+        // With no room left, the youngest have to grow older.
+        let posts = posts.map(|at| if full { at.max(now + YOUNG_MS / 4) } else { at });
+        leases.into_iter().chain(posts).min()
+    }
+
+    /// How many deliveries are claimed.
+    pub fn in_flight(&self) -> usize {
+        self.posts.values().map(|post| post.flights.len()).sum()
+    }
+
+    /// How all endpoints stand.
+    pub fn standings(&self, times: Times) -> BTreeMap<EndpointId, Standing> {
+        self.posts.iter().map(|(id, post)| (*id, post.standing(times.now, times.wall))).collect()
+    }
+}
