@@ -116,6 +116,7 @@ limits! {
     ingest_events_max, "events", 1_000, "413", "Events in one POST /ingest/events.";
     ingest_dead_letters_max, "deliveries", 1_000, "the oldest is forgotten", "Deliveries of one account that could not be read and are kept for people.";
     ingest_pages_max, "pages", 10_000, "the pull is given up and tried again", "Pages of one pull.";
+    ingest_group_max, "records", 5_000, "the record is refused and counted", "Records that hang together as one meeting: a series, its exceptions, all copies.";
     ingest_answer_bytes_max, "bytes", 32 * 1024 * 1024, "the pull is given up and tried again", "One answer of a provider's API, or a feed.";
     // Logins
     login_failures_max, "failures", 10, "429 with Retry-After", "Wrong passwords for an account, or from an address, before answers are delayed.";

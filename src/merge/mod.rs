@@ -10,6 +10,7 @@
 
 mod content;
 mod edit;
+mod face;
 mod identity;
 mod instances;
 mod join;
@@ -28,6 +29,7 @@ pub use content::{
     Recurrence, Response, Role, Status, Transparency, Visibility,
 };
 pub use edit::{edits, removal};
+pub use face::{Face, face, unseen};
 pub use identity::{join_ids, join_links, normalise_uid};
 pub use join::{Group, Keys, join, keys};
 pub use local::local_edit;

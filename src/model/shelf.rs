@@ -21,6 +21,10 @@ pub enum Shelf {
     Parked = b'p',
     /// Deliveries that could not be used, for people to look at.
     IngestLog = b'l',
+    /// Whole listings of an account's calendar: what they did not name is gone.
+    Sweeps = b'w',
+    /// Which meeting a calendar object shows.
+    MeetingObjects = b'o',
     /// Keys by which a request that is sent again is known.
     Idempotency = b'i',
     /// Where outbound deliveries go.
@@ -51,6 +55,8 @@ impl Shelf {
         Self::Cursors,
         Self::Parked,
         Self::IngestLog,
+        Self::Sweeps,
+        Self::MeetingObjects,
         Self::Idempotency,
         Self::Endpoints,
         Self::Deliveries,

@@ -9,6 +9,7 @@ pub mod directory;
 mod error;
 pub mod freebusy;
 pub mod index;
+pub mod ingest;
 pub mod locks;
 pub mod objects;
 pub mod outbox;

@@ -18,7 +18,7 @@ use crate::base::{Secret, Utc};
 use crate::model::{
     AppPassword, CalendarSettings, Collection, CollectionKind, Credentials, EventKind, Principal, UserName,
 };
-use crate::service::Context;
+use crate::service::{Context, ingest};
 use crate::store::{Assert, Batch, CommitError, Draft, StoreError, Write};
 
 /// The calendar that every user begins with.
@@ -175,6 +175,7 @@ pub async fn remove(context: &Context, name: &UserName) -> Result<(), AccountErr
         Write::DeleteCollection(principal.files),
         Write::DeletePrincipal(principal.id),
     ]);
+    writes.extend(ingest::forget_user(context, principal.id).await?);
     let deleted = |calendar: &Collection| Draft {
         owner: principal.id,
         collection: calendar.id,

@@ -14,7 +14,11 @@ pub use stream::CalendarStream;
 
 use bytes::Bytes;
 
-use super::conditions::{Conditions, Validators};
+use super::conditions::{Conditions, Tags, Validators};
+use super::ingest::{
+    self,
+    local::{Along, Knowledge},
+};
 use super::locks;
 use super::tree::{self, Node, Resource};
 use super::{Context, Error, random_uuid};
@@ -253,10 +257,19 @@ impl Attempt<'_> {
         if existing.is_none() {
             locks.check(self.actor, self.node, None, &tokens)?;
         }
-        let content = content.as_ref().map_err(Clone::clone)?;
+        let mut content = content.as_ref().map_err(Clone::clone)?.clone();
         let batch = match &existing {
-            Some(before) if is_same(before, content) => self.confirm(before),
-            _ => self.batch(existing.as_ref(), content)?,
+            Some(before) if is_same(before, &content) => self.confirm(before),
+            Some(before) => {
+                same_uid(Some(before), &content, self.path)?;
+                let edited = ingest::local::put(context, self.node, before, &content, self.knowledge()).await?;
+                let mut along = Along::default();
+                if let Some(edited) = edited {
+                    (content, along) = (edited.content, edited.along);
+                }
+                self.batch(Some(before), &content, along)?
+            }
+            None => self.batch(None, &content, Along::default())?,
         };
         match context.store.commit(batch).await {
             Ok(_) => Ok(Some(PutOutcome {
@@ -283,35 +296,58 @@ impl Attempt<'_> {
         Batch { at: self.context.clock.now(), asserts: vec![assert], ..Batch::default() }
     }
 
-    fn batch(&self, before: Option<&Object>, content: &Content) -> Result<Batch, Error> {
+    fn batch(&self, before: Option<&Object>, content: &Content, along: Along) -> Result<Batch, Error> {
         same_uid(before, content, self.path)?;
-        let (now, limits) = (self.context.clock.now(), &self.context.limits);
-        let collection = &self.node.collection;
-        let object = Object {
-            name: self.name.to_owned(),
-            etag: content.etag,
-            size: content.bytes.len() as u64,
-            content_type: content.content_type.clone(),
-            content_language: content.content_language.clone(),
-            created: before.map_or(now, |before| before.created),
-            modified: now,
-            revision: Revision(0),
-            properties: before.map(|before| before.properties.clone()).unwrap_or_default(),
-            index: content.index.clone(),
-        };
-        let mut asserts = vec![Assert::CollectionPresent(collection.id)];
-        asserts.extend(state_assert(collection.id, self.name, before));
-        if before.is_none() {
-            asserts.push(Assert::ObjectsBelow(collection.id, limits.objects_max));
-        }
-        if let Some(uid) = object.uid() {
-            asserts.push(Assert::UidFree(collection.id, uid.to_owned(), Some(self.name.to_owned())));
-        }
-        asserts.push(Assert::UsageAtMost(collection.owner, limits.quota_bytes_max));
-        let events = stored_event(self.node, before, &object).into_iter().collect();
-        let writes = vec![Write::PutObject(collection.id, object, content.bytes.clone())];
-        Ok(Batch { at: now, actor: self.actor.principal(), asserts, writes, events })
+        let mut batch = storing(self.context, self.actor, self.node, self.name, before, content);
+        batch.asserts.extend(along.asserts);
+        batch.writes.extend(along.writes);
+        Ok(batch)
     }
+
+    /// Whoever names the tag of what is there has seen it.
+    fn knowledge(&self) -> Knowledge {
+        match self.conditions.if_match {
+            Some(Tags::Of(_)) => Knowledge::Present,
+            _ => Knowledge::Unknown,
+        }
+    }
+}
+
+/// The batch that stores `content` as the member `name` of `node`, over `before` or where nothing is.
+pub(super) fn storing(
+    context: &Context,
+    actor: Actor,
+    node: &Node,
+    name: &str,
+    before: Option<&Object>,
+    content: &Content,
+) -> Batch {
+    let (now, limits) = (context.clock.now(), &context.limits);
+    let collection = &node.collection;
+    let object = Object {
+        name: name.to_owned(),
+        etag: content.etag,
+        size: content.bytes.len() as u64,
+        content_type: content.content_type.clone(),
+        content_language: content.content_language.clone(),
+        created: before.map_or(now, |before| before.created),
+        modified: now,
+        revision: Revision(0),
+        properties: before.map(|before| before.properties.clone()).unwrap_or_default(),
+        index: content.index.clone(),
+    };
+    let mut asserts = vec![Assert::CollectionPresent(collection.id)];
+    asserts.extend(state_assert(collection.id, name, before));
+    if before.is_none() {
+        asserts.push(Assert::ObjectsBelow(collection.id, limits.objects_max));
+    }
+    if let Some(uid) = object.uid() {
+        asserts.push(Assert::UidFree(collection.id, uid.to_owned(), Some(name.to_owned())));
+    }
+    asserts.push(Assert::UsageAtMost(collection.owner, limits.quota_bytes_max));
+    let events = stored_event(node, before, &object).into_iter().collect();
+    let writes = vec![Write::PutObject(collection.id, object, content.bytes.clone())];
+    Batch { at: now, actor: actor.principal(), asserts, writes, events }
 }
 
 /// Whether storing `content` over `before` would change nothing at all.
@@ -363,7 +399,8 @@ pub(super) fn failed(error: CommitError, node: &Node) -> Result<(), Error> {
         | Assert::ObjectAt(..)
         | Assert::NameFree(..)
         | Assert::ObjectPresent(..)
-        | Assert::CollectionAt(..) => Ok(()),
+        | Assert::CollectionAt(..)
+        | Assert::RowIs(..) => Ok(()),
         Assert::CollectionPresent(_) => Err(Error::ParentMissing),
         Assert::UidFree(..) => {
             // Names of members are for those who may read.
@@ -384,8 +421,7 @@ pub(super) fn failed(error: CommitError, node: &Node) -> Result<(), Error> {
         | Assert::PrincipalFree(_)
         | Assert::PrincipalPresent(_)
         | Assert::PrincipalIs(_)
-        | Assert::CredentialsAre(..)
-        | Assert::RowIs(..) => Err(Error::StateChanged),
+        | Assert::CredentialsAre(..) => Err(Error::StateChanged),
     }
 }
 

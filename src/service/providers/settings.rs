@@ -18,6 +18,8 @@ pub struct ProviderSettings {
     pub token_urls: BTreeMap<Provider, String>,
     /// Seconds between polls where an account says nothing; 0 means 300.
     pub poll_seconds: u64,
+    /// When a meeting goes whose copies are not gone at once.
+    pub delete: crate::merge::DeletePolicy,
     /// Pulls at once, all accounts together; 0 means 8.
     pub pulls_max: usize,
 }

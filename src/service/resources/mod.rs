@@ -5,10 +5,11 @@ mod duplicate;
 mod transfer;
 
 use super::conditions::{Conditions, Validators};
+use super::ingest::local::Along;
 use super::locks::{self, Locks};
 use super::objects;
 use super::tree::{self, Node, Resource};
-use super::{Context, Error};
+use super::{Context, Error, ingest};
 use crate::access::Actor;
 use crate::base::LockToken;
 use crate::model::{Collection, CollectionKind, EventKind, Object, Path, Privilege};
@@ -108,8 +109,30 @@ pub(super) struct Removal {
 }
 
 impl Removal {
-    /// Adds `doomed`, its locks and those of all below.
+    /// Adds `doomed`, its locks and those of all below; a meeting's object becomes a deletion of the meeting by a client.
     pub(super) async fn add(
+        &mut self,
+        context: &Context,
+        actor: Actor,
+        locks: &Locks<'_>,
+        doomed: &Doomed,
+        tokens: &[LockToken],
+    ) -> Result<(), Error> {
+        self.take_away(context, actor, locks, doomed, tokens).await?;
+        if let Doomed::Object(node, object) = doomed {
+            self.along(ingest::local::delete(context, node, object).await?);
+        }
+        Ok(())
+    }
+
+    /// Adds what goes along.
+    pub(super) fn along(&mut self, along: Along) {
+        self.asserts.extend(along.asserts);
+        self.writes.extend(along.writes);
+    }
+
+    /// The same as [`Removal::add`], whatever the object shows.
+    pub(super) async fn take_away(
         &mut self,
         context: &Context,
         actor: Actor,

@@ -8,6 +8,7 @@ use crate::model::{
     Collection, CollectionKind, EventKind, Index, Object, Path, Precondition, Privilege, TrailingSlash,
 };
 use crate::service::conditions::Conditions;
+use crate::service::ingest::{self, local::Knowledge};
 use crate::service::locks::{self, Locks};
 use crate::service::objects::{self, Content, Fidelity};
 use crate::service::tree::{self, Node, Resource};
@@ -254,18 +255,27 @@ impl Job<'_> {
         if now.revision != object.revision {
             return Err(Error::StateChanged);
         }
-        let content = self.content(object, bytes, &target.parent)?;
+        let mut content = self.content(object, bytes, &target.parent)?;
         let before = self.make_room(target, Keep::Object).await?;
         // A UID cannot be in the way of its own object; whatever else has it is.
         let renamed = self.method == Method::Move && from == to;
         if !renamed || before.is_some() {
             objects::same_uid(before.as_ref(), &content, &target.path)?;
         }
+        if let Some(before) = &before
+            && let Some(edited) =
+                ingest::local::put(self.context, &target.parent, before, &content, Knowledge::Unknown).await?
+        {
+            content = edited.content;
+            self.removal.along(edited.along);
+        }
         let now = self.context.clock.now();
         let stored = self.stored(object, &content, &target.name, now);
         if self.method == Method::Move {
             let moved = Doomed::Object(node.clone(), Box::new(object.clone()));
-            self.removal.add(self.context, self.actor, self.locks, &moved, self.tokens).await?;
+            self.removal.take_away(self.context, self.actor, self.locks, &moved, self.tokens).await?;
+            let to = (&target.parent, target.name.as_str());
+            self.removal.along(ingest::local::relocate(self.context, (node, object), to).await?);
         } else {
             self.removal.asserts.push(Assert::ObjectAt(from, object.name.clone(), object.revision));
         }

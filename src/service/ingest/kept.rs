@@ -1,0 +1,258 @@
+//! How records and meetings are kept: rows on shelves, found by the ids of their sources and by what links them.
+//!
+//! | shelf | key | value |
+//! |---|---|---|
+//! | records | owner, source | [`Kept`] |
+//! | joins | owner, link | the sources that have this link |
+//! | meetings | owner, the meeting's key | [`MeetingRow`] |
+//! | objects of meetings | collection, name | owner and the meeting's key |
+//! | sweeps | owner, scope | the whole listings that still judge late records |
+//! | waiting | kind, time, owner, source | nothing: when to look at a record again |
+//!
+//! Every row that a decision was made on is asserted in the batch that acts on it ([`Reads`]), so deliveries for the same
+//! meeting from several tasks end as if they had come one after the other.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::base::{CollectionId, ETag, PrincipalId, Utc};
+use crate::merge::{Field, Scope, SourceId, SourceRecord, Sweep, Version};
+use crate::model::Shelf;
+use crate::service::rows::{decode, encode};
+use crate::service::{Context, StoreError};
+use crate::store::{Assert, Write};
+
+/// The version of these rows.
+const VERSION: u8 = 1;
+/// How many stale deliveries of one source object are remembered, for whoever asks why.
+const DROPPED_MAX: usize = 8;
+/// How many earlier faces of a meeting are remembered, to tell what an offline client changed from what it never saw.
+const FACES_MAX: usize = 6;
+
+/// The values of an object: see [`crate::merge::Face`].
+pub(super) type KeptFace = Vec<(Option<Utc>, Field, u64)>;
+
+/// A record as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Kept {
+    /// The newest of everything that its source has said.
+    pub record: SourceRecord,
+    /// The key of the meeting that it belongs to, if there is one.
+    pub meeting: Option<String>,
+    /// Since when it waits for another record.
+    pub parked: Option<Utc>,
+    /// Since when it is gone at its source.
+    pub gone: Option<Utc>,
+    /// When it changed last.
+    pub changed: Utc,
+    /// The newest of what came too late.
+    pub dropped: Vec<Dropped>,
+    /// How often something came too late.
+    pub stale: u64,
+}
+
+/// A delivery that came too late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// When it came.
+    pub at: Utc,
+    /// Its version.
+    pub version: Version,
+}
+
+/// A meeting as it is kept: what was published of it, and of what it is made.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct MeetingRow {
+    /// Where its object lies; `None` if it is not shown: nobody's calendar is there for it, or its user has deleted it.
+    pub object: Option<(CollectionId, String)>,
+    /// Whether a client put it there, and not the account's setting.
+    pub placed: bool,
+    /// The tag of the object's bytes as they were written last, by us or by a client.
+    pub etag: Option<ETag>,
+    /// The hash of what was published last: what has the same is no change.
+    pub published: Option<ETag>,
+    /// Its records.
+    pub sources: Vec<SourceId>,
+    /// How often clients have edited it.
+    pub edits: u64,
+    /// The values that it had before its last changes, the oldest first.
+    pub faces: Vec<KeptFace>,
+}
+
+impl Kept {
+    pub(super) fn new(record: SourceRecord, now: Utc) -> Self {
+        Self { record, meeting: None, parked: None, gone: None, changed: now, dropped: Vec::new(), stale: 0 }
+    }
+
+    /// Remembers that something came too late.
+    pub(super) fn drop_stale(&mut self, at: Utc, version: Version) {
+        self.stale = self.stale.saturating_add(1);
+        if self.dropped.iter().any(|known| known.version == version) {
+            return;
+        }
+        self.dropped.push(Dropped { at, version });
+        let surplus = self.dropped.len().saturating_sub(DROPPED_MAX);
+        self.dropped.drain(..surplus);
+    }
+}
+
+impl MeetingRow {
+    /// Remembers what it looked like.
+    pub(super) fn remember(&mut self, face: KeptFace) {
+        self.faces.retain(|known| *known != face);
+        self.faces.push(face);
+        let surplus = self.faces.len().saturating_sub(FACES_MAX);
+        self.faces.drain(..surplus);
+    }
+}
+
+fn owned(owner: PrincipalId, rest: &[&[u8]]) -> Vec<u8> {
+    let mut key = owner.0.to_be_bytes().to_vec();
+    rest.iter().for_each(|part| key.extend_from_slice(part));
+    key
+}
+
+/// The key of a record. Scopes come before ids, so that all records of a scope lie together; what is chosen outside of
+/// this server (the id) stands last, so that nothing has to be escaped.
+pub(super) fn record_key(owner: PrincipalId, source: &SourceId) -> Vec<u8> {
+    let mut key = scope_key(owner, &source.scope());
+    key.extend_from_slice(source.id.as_bytes());
+    key
+}
+
+/// What the keys of all records of a scope begin with; also the key of its sweeps.
+pub(super) fn scope_key(owner: PrincipalId, scope: &Scope) -> Vec<u8> {
+    let (provider, account, calendar) = (scope.provider.name(), clean(&scope.account), clean(&scope.calendar));
+    owned(owner, &[provider.as_bytes(), &[0], account.as_bytes(), &[0], calendar.as_bytes(), &[0]])
+}
+
+/// What the keys of all records of an account begin with.
+pub(super) fn account_key(owner: PrincipalId, provider: crate::merge::Provider, account: &str) -> Vec<u8> {
+    owned(owner, &[provider.name().as_bytes(), &[0], clean(account).as_bytes(), &[0]])
+}
+
+/// Names of accounts and calendars are the administrator's and hold no zero byte.
+fn clean(text: &str) -> String {
+    text.replace('\0', "")
+}
+
+pub(super) fn link_key(owner: PrincipalId, link: &str) -> Vec<u8> {
+    owned(owner, &[link.as_bytes()])
+}
+
+pub(super) fn meeting_key(owner: PrincipalId, key: &str) -> Vec<u8> {
+    owned(owner, &[key.as_bytes()])
+}
+
+/// What the keys of all of an owner's rows begin with.
+pub(super) fn owner_key(owner: PrincipalId) -> Vec<u8> {
+    owned(owner, &[])
+}
+
+pub(super) fn object_key(collection: CollectionId, name: &str) -> Vec<u8> {
+    let mut key = collection.0.to_be_bytes().to_vec();
+    key.extend_from_slice(name.as_bytes());
+    key
+}
+
+/// Why a record is to be looked at again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Wait {
+    /// It waits for another record.
+    Parked = b'p',
+    /// It is gone at its source.
+    Gone = b't',
+}
+
+/// The key that brings a record up again: those of a kind by time.
+pub(super) fn waiting_key(kind: Wait, since: Utc, owner: PrincipalId, source: &SourceId) -> Vec<u8> {
+    let mut key = vec![kind as u8];
+    key.extend_from_slice(&since.0.max(0).to_be_bytes());
+    key.extend_from_slice(&record_key(owner, source));
+    key
+}
+
+/// The end of the keys of a kind up to and including `until`.
+pub(super) fn waiting_end(kind: Wait, until: Utc) -> Vec<u8> {
+    let mut key = vec![kind as u8];
+    key.extend_from_slice(&until.0.saturating_add(1).max(0).to_be_bytes());
+    key
+}
+
+/// Rows as they were read, each once: what is decided on them is asserted with it.
+pub(super) struct Reads<'a> {
+    context: &'a Context,
+    rows: BTreeMap<(Shelf, Vec<u8>), Option<Bytes>>,
+}
+
+impl<'a> Reads<'a> {
+    pub(super) fn new(context: &'a Context) -> Self {
+        Self { context, rows: BTreeMap::new() }
+    }
+
+    /// The row, as it was when it was first asked for.
+    pub(super) async fn row<T: DeserializeOwned>(
+        &mut self,
+        shelf: Shelf,
+        key: Vec<u8>,
+        what: &str,
+    ) -> Result<Option<T>, StoreError> {
+        let place = (shelf, key);
+        if !self.rows.contains_key(&place) {
+            let row = self.context.store.row(shelf, &place.1).await?;
+            self.rows.insert(place.clone(), row);
+        }
+        let row = self.rows.get(&place).and_then(Option::as_ref);
+        row.map(|row| decode(VERSION, row, what)).transpose()
+    }
+
+    pub(super) async fn record(&mut self, owner: PrincipalId, source: &SourceId) -> Result<Option<Kept>, StoreError> {
+        self.row(Shelf::Records, record_key(owner, source), "records").await
+    }
+
+    pub(super) async fn links(&mut self, owner: PrincipalId, link: &str) -> Result<Vec<SourceId>, StoreError> {
+        Ok(self.row(Shelf::Joins, link_key(owner, link), "joins").await?.unwrap_or_default())
+    }
+
+    pub(super) async fn meeting(&mut self, owner: PrincipalId, key: &str) -> Result<Option<MeetingRow>, StoreError> {
+        self.row(Shelf::Meetings, meeting_key(owner, key), "meetings").await
+    }
+
+    pub(super) async fn sweeps(&mut self, owner: PrincipalId, scope: &Scope) -> Result<Vec<Sweep>, StoreError> {
+        Ok(self.row(Shelf::Sweeps, scope_key(owner, scope), "sweeps").await?.unwrap_or_default())
+    }
+
+    /// The write that makes a row so, if it is not so already; and what was read of it is asserted either way.
+    pub(super) fn write<T: Serialize>(&self, shelf: Shelf, key: Vec<u8>, row: Option<&T>) -> Option<Write> {
+        let row = row.map(|row| encode(VERSION, row));
+        let place = (shelf, key);
+        let known = self.rows.get(&place);
+        if known == Some(&row) {
+            return None;
+        }
+        let (shelf, key) = place;
+        Some(match row {
+            Some(row) => Write::PutRow(shelf, key, row),
+            None => Write::DeleteRow(shelf, key),
+        })
+    }
+
+    /// That all of it is still so.
+    pub(super) fn asserts(self) -> impl Iterator<Item = Assert> {
+        self.rows.into_iter().map(|((shelf, key), row)| Assert::RowIs(shelf, key, row))
+    }
+}
+
+/// Reads a row that was listed.
+pub(super) fn read<T: DeserializeOwned>(row: &[u8], what: &str) -> Result<T, StoreError> {
+    decode(VERSION, row, what)
+}
+
+/// Writes a row.
+pub(super) fn written<T: Serialize>(row: &T) -> Bytes {
+    encode(VERSION, row)
+}
