@@ -112,7 +112,9 @@ fn configuration(place: &Place, serve: Option<&Serve>) -> Result<Config, Ended> 
         if let Some(listen) = serve.and_then(|serve| serve.metrics_listen.as_deref()) {
             raw.set_flag("metrics", "listen", listen, "--metrics-listen")?;
         }
-        Config::build(&raw)
+        let config = Config::build(&raw)?;
+        config.kafka.check().map_err(config::ConfigError)?;
+        Ok(config)
     };
     let mut read = read;
     read().map_err(|error| (Exit::Usage, error.to_string()))

@@ -5,6 +5,7 @@
 //! The table in `settings` is the one list of what can be set: the parser, the environment, `config print-default`
 //! and `examples/kalends.toml` are all made from it.
 
+mod bus;
 mod raw;
 mod render;
 mod settings;
@@ -15,6 +16,7 @@ use crate::base::Limits;
 use crate::server::Network;
 use crate::store::Engine;
 
+pub use bus::{IngestConfig, KafkaConfig};
 pub use raw::{ConfigError, Raw};
 pub use render::print_default;
 pub use settings::{Setting, settings};
@@ -36,6 +38,8 @@ pub struct Config {
     pub metrics_listen: Option<String>,
     /// `[auth]`
     pub auth: AuthConfig,
+    /// `[bus.kafka]`
+    pub kafka: KafkaConfig,
 }
 
 /// `[server]`
@@ -106,6 +110,7 @@ impl Default for Config {
             log: LogConfig { format: LogFormat::Text, level: "info".to_owned() },
             metrics_listen: None,
             auth: AuthConfig { realm: "Kalends".to_owned(), allow_plain: false, open_directory: false },
+            kafka: KafkaConfig::default(),
         }
     }
 }

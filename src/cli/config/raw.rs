@@ -108,14 +108,31 @@ impl Raw {
                     at(section.span().start)
                 )));
             };
-            for (key, value) in inner {
-                let origin = at(key.span().start);
-                let value = Value::read(value.get_ref())
-                    .map_err(|why| ConfigError(format!("{origin}: [{section_name}] {}: {why}", key.get_ref())))?;
-                self.push(section_name, key.get_ref(), value, origin)?;
-            }
+            self.read_section(name, text, section_name, inner)?;
             if inner.is_empty() && settings().iter().all(|known| known.section != section_name) {
                 return Err(ConfigError(format!("{}: there is no section [{section_name}]", at(section.span().start))));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what stands in a section, and the sections within it: `[bus.kafka]` is `kafka` in `bus`.
+    fn read_section(&mut self, name: &str, text: &str, section: &str, table: &DeTable<'_>) -> Result<(), ConfigError> {
+        for (key, value) in table {
+            let origin = format!("{name} line {}", line_of(text, key.span().start));
+            let within = format!("{section}.{}", key.get_ref());
+            match value.get_ref() {
+                DeValue::Table(inner) if is_section(&within) => self.read_section(name, text, &within, inner)?,
+                DeValue::Table(_)
+                    if is_section(section) && !settings().iter().any(|known| known.section == section) =>
+                {
+                    return Err(ConfigError(format!("{origin}: there is no section [{within}]")));
+                }
+                value => {
+                    let value = Value::read(value)
+                        .map_err(|why| ConfigError(format!("{origin}: [{section}] {}: {why}", key.get_ref())))?;
+                    self.push(section, key.get_ref(), value, origin)?;
+                }
             }
         }
         Ok(())
@@ -173,6 +190,13 @@ impl Raw {
         }
         Ok(())
     }
+}
+
+/// Whether there is such a section, or one within it.
+fn is_section(name: &str) -> bool {
+    let within =
+        |section: &str| section.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    settings().iter().any(|known| within(known.section))
 }
 
 fn find<'a>(all: &'a [Setting], section: &str, key: &str) -> Option<&'a Setting> {

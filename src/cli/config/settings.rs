@@ -21,8 +21,8 @@ pub struct Setting {
     get: Getter,
 }
 
-type Set = fn(&mut Config, &Value) -> Result<(), String>;
-type Get = fn(&Config) -> Option<String>;
+pub(super) type Set = fn(&mut Config, &Value) -> Result<(), String>;
+pub(super) type Get = fn(&Config) -> Option<String>;
 
 enum Setter {
     Of(Set),
@@ -40,7 +40,7 @@ impl Setting {
     pub fn variable(&self) -> String {
         let name = match self.section {
             "server" => self.key.to_owned(),
-            section => format!("{section}_{}", self.key),
+            section => format!("{}_{}", section.replace('.', "_"), self.key),
         };
         format!("KALENDS_{}", name.to_ascii_uppercase())
     }
@@ -75,6 +75,7 @@ impl Setting {
 /// Everything that can be set, in the order of the file.
 pub fn settings() -> Vec<Setting> {
     let mut all = general();
+    all.extend(super::bus::rows());
     all.extend(LIMITS.iter().map(|limit| Setting {
         section: "limits",
         key: limit.name,
@@ -86,15 +87,19 @@ pub fn settings() -> Vec<Setting> {
     all
 }
 
+/// A row of the table.
+pub(super) fn row(
+    section: &'static str,
+    key: &'static str,
+    meaning: &str,
+    example: &'static str,
+    set: Set,
+    get: Get,
+) -> Setting {
+    Setting { section, key, meaning: meaning.to_owned(), example, set: Setter::Of(set), get: Getter::Of(get) }
+}
+
 fn general() -> Vec<Setting> {
-    let row = |section, key, meaning: &str, example, set: Set, get: Get| Setting {
-        section,
-        key,
-        meaning: meaning.to_owned(),
-        example,
-        set: Setter::Of(set),
-        get: Getter::Of(get),
-    };
     vec![
         row(
             "server",
@@ -227,7 +232,7 @@ fn log_format_name(format: LogFormat) -> &'static str {
     }
 }
 
-fn address(value: &Value) -> Result<String, String> {
+pub(super) fn address(value: &Value) -> Result<String, String> {
     let text = value.text()?;
     let shaped = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     if shaped { Ok(text) } else { Err(format!("`{text}` is no address: write host:port, as in \"127.0.0.1:8008\"")) }
@@ -257,11 +262,11 @@ fn networks(value: &Value) -> Result<Vec<Network>, String> {
     value.list()?.iter().map(|text| Network::parse(text)).collect()
 }
 
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-fn list(texts: impl Iterator<Item = String>) -> String {
+pub(super) fn list(texts: impl Iterator<Item = String>) -> String {
     let quoted: Vec<String> = texts.map(|text| quote(&text)).collect();
     format!("[{}]", quoted.join(", "))
 }

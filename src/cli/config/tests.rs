@@ -49,6 +49,15 @@ fn complaints_name_line_key_and_remedy() {
             "kalends.toml line 2: [limits] body_bytes_max: `-1` is no whole number from 0 up",
         ),
         ("listen = \"x\"\n", "kalends.toml line 1: `listen` stands outside of any section such as [server]"),
+        (
+            "[bus.kafka]\ntopic = \"a b\"\n",
+            "kalends.toml line 2: [bus.kafka] topic: `a b` is no name for Kafka: letters, digits, `.`, `_`, `-`",
+        ),
+        (
+            "[bus.kafka.ingest]\ntopik = \"x\"\n",
+            "kalends.toml line 2: [bus.kafka.ingest] has no setting `topik`; is `topic` meant?",
+        ),
+        ("[bus.kafak]\ntopic = \"x\"\n", "kalends.toml line 1: there is no section [bus.kafak]"),
         ("[tls]\ncert = \"a.pem\"\n", "[tls] needs both `cert` and `key`, or neither"),
     ];
     for (text, message) in cases {
@@ -64,6 +73,7 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     raw.read_environment(|name| match name {
         "KALENDS_LISTEN" => Some("b:2".to_owned()),
         "KALENDS_LOG_LEVEL" => Some("debug".to_owned()),
+        "KALENDS_BUS_KAFKA_INGEST_TOPIC" => Some("meetings".to_owned()),
         "KALENDS_LIMITS_LOCKS_MAX" => Some("9".to_owned()),
         "KALENDS_TRUSTED_PROXIES" => Some("10.0.0.0/8, ::1".to_owned()),
         _ => None,
@@ -73,6 +83,7 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     let config = Config::build(&raw).expect("right");
     assert_eq!(config.server.listen, "c:3");
     assert_eq!(config.log.level, "debug");
+    assert_eq!(config.kafka.ingest.topic.as_deref(), Some("meetings"));
     assert_eq!((config.limits.aces_max, config.limits.locks_max), (7, 9));
     assert_eq!(config.server.trusted_proxies.len(), 2);
 }
