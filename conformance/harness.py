@@ -42,6 +42,8 @@ class Server:
     def __init__(self, host, port, users, home="/dav/calendars/{user}/", principal="/dav/principals/{user}/"):
         self.host, self.port, self.users = host, port, users
         self._home, self._principal = home, principal
+        # Where the program and the data directory are, of a server that was started here.
+        self.program = self.data = None
 
     @property
     def origin(self):
@@ -153,6 +155,7 @@ def fresh_server():
         process = subprocess.Popen(serve, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
         try:
             server = Server("127.0.0.1", port, USERS)
+            server.program, server.data = str(program), str(data / "store")
             wait_until_up(server, process, data / "server.log")
             for name, password in USERS.items():
                 add_user(program, data / "store", name, password, environment)

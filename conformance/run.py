@@ -23,7 +23,9 @@ sys.dont_write_bytecode = True
 import harness
 import tools
 
-SUITES = ["litmus", "traps", "clients", "rfc", "corpus", "server_tester", "python_caldav", "vdirsyncer_khal", "tsdav"]
+SUITES = [
+    "litmus", "traps", "clients", "rfc", "corpus", "server_tester", "python_caldav", "vdirsyncer_khal", "tsdav", "webhooks",
+]
 EXPECTATIONS = tools.HERE / "expect"
 GOOD = {"pass", "full"}
 

@@ -98,7 +98,9 @@ def scenario(command, server):
     environment = {
         **os.environ,
         "PYTHONDONTWRITEBYTECODE": "1",
-        "SERVER": json.dumps({"origin": server.origin, "root": server.root, "users": server.users}),
+        "SERVER": json.dumps(
+            {"origin": server.origin, "root": server.root, "users": server.users, "program": server.program, "data": server.data}
+        ),
     }
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, env=environment, cwd=CACHE

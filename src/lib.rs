@@ -7,6 +7,7 @@
 //! layer 8 the commands.
 
 pub mod access;
+pub mod api;
 pub mod base;
 pub mod bus;
 pub mod cli;

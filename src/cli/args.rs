@@ -50,6 +50,9 @@ pub enum Verb {
     /// Calendars: list, create, rename, remove
     #[command(subcommand)]
     Calendar(Calendar),
+    /// Webhooks: endpoints that are told of changes, and what became of their messages
+    #[command(subcommand)]
+    Webhook(super::webhooks::args::Webhook),
     /// Read iCalendar files into a calendar
     ///
     /// Each UID becomes one object; one that is there already is replaced if it differs. What cannot be stored is named with

@@ -90,6 +90,8 @@ pub enum Command {
         /// The calendar's name.
         calendar: String,
     },
+    /// `webhook`
+    Webhook(super::webhooks::WebhookCommand),
     /// `import`; the files follow.
     Import {
         /// The user.

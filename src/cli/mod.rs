@@ -21,6 +21,7 @@ mod socket;
 mod times;
 mod transfers;
 mod watch;
+mod webhooks;
 mod welcome;
 
 use std::path::{Path, PathBuf};
@@ -154,6 +155,7 @@ fn work(verb: Verb) -> Result<(Command, Vec<PathBuf>, Target), Ended> {
         Verb::User(user) => plain(of_user(user).map_err(usage)?),
         Verb::AppPassword(verb) => plain(of_app_password(verb)),
         Verb::Calendar(calendar) => plain(of_calendar(calendar)),
+        Verb::Webhook(webhook) => plain(Command::Webhook(webhooks::of_line(webhook).map_err(usage)?)),
         Verb::Import { to, files } => {
             Ok((Command::Import { user: to.user, calendar: to.calendar }, files, Target::Standard))
         }

@@ -18,6 +18,7 @@ use super::body::{Bounds, bounded, counted};
 use super::connection::InFlight;
 use super::{Client, Network, Throttle, Tls, public, record};
 use crate::access::Actor;
+use crate::api;
 use crate::dav::{self, Failure, Response};
 use crate::model::{Path, PathError};
 use crate::service::Context;
@@ -132,6 +133,20 @@ impl App {
             Ok(actor) => actor,
             Err(refusal) => return *refusal,
         };
+        if api::is_below(path_of(&parts)) {
+            seen.kind = "api";
+            let time_max = Duration::from_secs(self.context.limits.body_seconds_max);
+            let bytes_max = self.context.limits.body_bytes_max;
+            let request = api::Request {
+                path: path_of(&parts).to_owned(),
+                query: parts.uri.query().map(str::to_owned),
+                actor,
+                body: bounded(incoming, bytes_max, time_max, bounds),
+                method: parts.method,
+                headers: parts.headers,
+            };
+            return api::handle(&self.context, request).await;
+        }
         let path = match Path::parse(path_of(&parts)) {
             Ok(path) => path,
             Err(PathError::NotFound) => return text(StatusCode::NOT_FOUND, "there is nothing here\n"),

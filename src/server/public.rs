@@ -6,6 +6,7 @@ use http::{HeaderValue, Method, StatusCode};
 
 use super::app::path_of;
 use super::auth::text;
+use crate::api;
 use crate::dav::Response;
 use crate::service::Context;
 
@@ -17,6 +18,7 @@ pub(super) async fn answer(context: &Context, parts: &Parts) -> Option<(&'static
         "/.well-known/caldav" | "/.well-known/caldav/" => Some(("well-known", redirect("/dav/"))),
         "/" if reading => Some(("root", text(StatusCode::OK, "Kalends, a calendar server. CalDAV clients: /dav/\n"))),
         "/robots.txt" if reading => Some(("robots", text(StatusCode::OK, "User-agent: *\nDisallow: /dav/\n"))),
+        "/api/v1/openapi.json" if reading => Some(("api", api::openapi())),
         "/healthz" if reading => Some(("health", text(StatusCode::OK, "ok\n"))),
         "/readyz" if reading => Some(("health", ready(context).await)),
         _ => None,

@@ -6,7 +6,7 @@ use http::header::{CONTENT_LENGTH, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::Sending;
-use crate::outbound::{Answer, Client, Failure, Reach, Request, Target};
+use crate::outbound::{Answer, Client, Failure, Reach, Request, Stage, Target};
 use crate::service::webhooks::{Class, DETAIL_BYTES_MAX, Millis, Outcome, retry_after};
 
 /// The wall clock.
@@ -91,7 +91,10 @@ fn class_of(failure: &Failure) -> Class {
     match failure {
         Failure::BadUrl(_) | Failure::Blocked { .. } => Class::Blocked,
         Failure::Tls(_) => Class::Tls,
-        Failure::Timeout(_) => Class::Timeout,
-        Failure::Dns { .. } | Failure::Connect(_) | Failure::Reset(_) | Failure::Protocol(_) => Class::Network,
+        Failure::Timeout(Stage::Answering) => Class::Timeout,
+        Failure::Timeout(Stage::Resolving | Stage::Connecting) | Failure::Dns { .. } | Failure::Connect(_) => {
+            Class::Unreachable
+        }
+        Failure::Reset(_) | Failure::Protocol(_) => Class::Network,
     }
 }

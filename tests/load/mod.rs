@@ -31,12 +31,14 @@ pub struct Place {
     pub data: PathBuf,
     pub engine: &'static str,
     pub password: String,
+    /// Settings, as environment variables.
+    pub settings: Vec<(String, String)>,
 }
 
 impl Place {
     /// Makes the data directory with a user `anna` and these calendars beside `default`.
     pub fn make(data: &Path, engine: &'static str, calendars: &[&str]) -> Self {
-        let mut place = Self { data: data.to_owned(), engine, password: String::new() };
+        let mut place = Self { data: data.to_owned(), engine, password: String::new(), settings: Vec::new() };
         let mut adding = place
             .command()
             .args(["user", "add", "anna", "--password-stdin"])
@@ -54,7 +56,7 @@ impl Place {
 
     /// The same user and data in another directory.
     pub fn moved(&self, data: &Path, engine: &'static str) -> Self {
-        Self { data: data.to_owned(), engine, password: self.password.clone() }
+        Self { data: data.to_owned(), engine, password: self.password.clone(), settings: self.settings.clone() }
     }
 
     pub fn command(&self) -> Command {
@@ -63,6 +65,7 @@ impl Place {
         let mut command = Command::new(binary);
         command.env("KALENDS_DATA", &self.data).env("KALENDS_STORE_ENGINE", self.engine);
         command.env("KALENDS_LOG_LEVEL", "warn").env_remove("KALENDS_CONFIG").stdin(Stdio::null());
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
     }
 

@@ -372,7 +372,7 @@ async fn attempt(context: &Context, client: &Client, press: &Press, claim: &Clai
         Ok(Prepared::Expired) => none(Class::Expired, "the event is no longer kept"),
         Err(error) => {
             tracing::error!(error = %error, "webhook.prepare.failed");
-            none(Class::Network, "it could not be prepared: the server's storage failed")
+            none(Class::Unreachable, "it could not be prepared: the server's storage failed")
         }
     }
 }

@@ -31,7 +31,9 @@ impl From<crate::base::Utc> for Millis {
 pub enum Class {
     /// 2xx.
     Delivered,
-    /// No connection, no name, or the connection broke.
+    /// No name, or no connection: nothing was sent.
+    Unreachable,
+    /// The connection broke before there was an answer. The receiver may have got it.
     Network,
     /// No answer in time. The receiver may have got it.
     Timeout,
@@ -61,6 +63,7 @@ impl Class {
     /// All of them.
     pub const ALL: &[Self] = &[
         Self::Delivered,
+        Self::Unreachable,
         Self::Network,
         Self::Timeout,
         Self::Tls,
@@ -91,6 +94,7 @@ impl Class {
     pub fn name(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
+            Self::Unreachable => "unreachable",
             Self::Network => "network",
             Self::Timeout => "timeout",
             Self::Tls => "tls",

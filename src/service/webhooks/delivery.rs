@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::endpoint::DIGITS;
-use super::{Class, EndpointId, EventType, Millis};
-use crate::model::Event;
+use super::{Class, Endpoint, EndpointId, EventType, Millis};
+use crate::base::{CollectionId, PrincipalId, Revision, Utc};
+use crate::model::{Event, EventKind};
 
 /// Numbers from here on are tests, not places in the outbox.
 pub const TEST_EVENTS: u64 = 1 << 63;
@@ -29,6 +30,24 @@ pub fn webhook_id(endpoint: EndpointId, event: &Event) -> String {
         text.push(char::from(DIGITS[digit as usize]));
     }
     text
+}
+
+/// The `webhook-id` of a test message, by its number.
+pub fn test_id(endpoint: &Endpoint, number: u64) -> String {
+    let kind = EventKind::CalendarUpdated { name: String::new() };
+    let (owner, collection, revision) = (PrincipalId(0), CollectionId(0), Revision(0));
+    let at = endpoint.created;
+    webhook_id(endpoint.id, &Event { seq: number, at, actor: None, owner, collection, revision, kind })
+}
+
+/// The second that a `webhook-id` names; `None` for a text that is none.
+pub fn second_of(webhook_id: &str) -> Option<Utc> {
+    let digits = webhook_id.strip_prefix("msg_").filter(|digits| digits.len() == 26)?;
+    let ms = digits.bytes().take(10).try_fold(0_i64, |value, byte| {
+        let digit = DIGITS.iter().position(|digit| *digit == byte)?;
+        Some(value << 5 | i64::try_from(digit).ok()?)
+    })?;
+    Some(Millis(ms).utc())
 }
 
 /// How a delivery stands.
@@ -88,8 +107,6 @@ pub struct Delivery {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{CollectionId, PrincipalId, Revision, Utc};
-    use crate::model::EventKind;
 
     fn event(seq: u64) -> Event {
         let kind = EventKind::CalendarCreated { name: "c".into() };
@@ -112,5 +129,7 @@ mod tests {
         assert_ne!(webhook_id(EndpointId(2), &event(5)), id);
         assert_ne!(webhook_id(EndpointId(1), &event(6)), id);
         assert!(id[4..].bytes().all(|byte| DIGITS.contains(&byte)));
+        assert_eq!(second_of(&id), Some(Utc(1_795_348_800)));
+        assert_eq!(second_of("msg_1"), None);
     }
 }

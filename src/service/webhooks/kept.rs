@@ -53,12 +53,20 @@ fn new_secret() -> Vec<u8> {
 }
 
 /// Whether the actor is the administrator.
-async fn is_admin(context: &Context, actor: Actor) -> Result<bool, Error> {
+pub(super) async fn is_admin(context: &Context, actor: Actor) -> Result<bool, Error> {
     match actor {
         Actor::System => Ok(true),
         Actor::Anonymous => Err(Error::Unauthenticated),
         Actor::User(id) => Ok(context.store.principal(id).await?.is_some_and(|principal| principal.admin)),
     }
+}
+
+/// Whether the actor may manage every endpoint.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] for nobody; the store's.
+pub async fn administers(context: &Context, actor: Actor) -> Result<bool, Error> {
+    is_admin(context, actor).await
 }
 
 async fn may_manage(context: &Context, actor: Actor, owner: Owner) -> Result<bool, Error> {
@@ -124,7 +132,7 @@ pub async fn add(context: &Context, actor: Actor, new: NewEndpoint) -> Result<(E
 }
 
 /// Whether what somebody says of an endpoint makes sense. The URL was read by the caller.
-async fn check(context: &Context, new: &NewEndpoint) -> Result<(), Error> {
+pub(super) async fn check(context: &Context, new: &NewEndpoint) -> Result<(), Error> {
     let bad = |text: String| Err(Error::BadRequest(text));
     if new.description.len() > 200 || new.description.chars().any(char::is_control) {
         return bad("description: at most 200 bytes of plain text".to_owned());
@@ -233,7 +241,7 @@ pub async fn disable(context: &Context, id: EndpointId, reason: &str) -> Result<
     .await
 }
 
-async fn edit(
+pub(super) async fn edit(
     context: &Context,
     actor: Actor,
     id: EndpointId,

@@ -11,30 +11,40 @@
 //! Not here: HTTP, signatures and payloads (`webhook`), the task that does it (`job`).
 
 mod attempt;
+pub mod audit;
 mod breaker;
 mod bucket;
+mod change;
 mod delivery;
 mod desk;
 mod endpoint;
 mod hearing;
 mod kept;
 pub mod ledger;
+pub mod listing;
+pub mod overview;
 mod plan;
 mod post;
+mod replay;
 mod schedule;
+pub mod state;
 
 pub use attempt::{Attempt, Class, DETAIL_BYTES_MAX, Millis, Outcome};
 pub use breaker::{Breaker, BreakerState, Change};
 pub use bucket::Bucket;
-pub use delivery::{DeadLetter, Delivery, DeliveryState, TEST_EVENTS, webhook_id};
+pub use change::{Changes, change};
+pub use delivery::{DeadLetter, Delivery, DeliveryState, TEST_EVENTS, second_of, test_id, webhook_id};
 pub use desk::{Ask, Claim, Desk, DeskClosed, Standing, WebhookSettings};
 pub use endpoint::{
     Detail, Endpoint, EndpointId, EndpointIdError, EndpointState, EventType, EventTypeError, NewEndpoint, Order, Owner,
     Rate, SigningSecrets,
 };
 pub use hearing::Hearing;
-pub use kept::{RESEND_MAX, add, disable, endpoint, endpoints, pause, recover, remove, resend, resume, rotate, test};
+pub use kept::{
+    RESEND_MAX, add, administers, disable, endpoint, endpoints, pause, recover, remove, resend, resume, rotate, test,
+};
 pub use ledger::{Frontier, Health, Held, Lease, WaitingRow};
 pub use plan::{Notice, Plan, SERVER, Times};
 pub use post::Entry;
+pub use replay::replay;
 pub use schedule::{Schedule, Verdict, clamp_retry_after, retry_after};
