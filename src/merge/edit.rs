@@ -40,7 +40,7 @@ pub fn edits(
     let mut overridden = BTreeSet::new();
     for place in &put.overrides {
         let Some(component) = put.component(place) else { continue };
-        let original = super::read::known(&place.recurrence_id, &zones);
+        let original = super::known_time(&place.recurrence_id, &zones);
         let key = time::key_of(&original, &Zone::utc());
         overridden.insert(key);
         found.extend(instance_edit(shown, sourced, component, key, &zones, addresses, version)?);
@@ -72,7 +72,7 @@ fn instance_edit(
     let mut content = normal(read_event(component, zones)?, addresses);
     content.recurrence = None;
     let written = component.recurrence_id()?.unwrap_or_else(|| shown.event.start.clone());
-    let original = instances::form(&shown.event.start, key, &super::read::known(&written, zones));
+    let original = instances::form(&shown.event.start, key, &super::known_time(&written, zones));
     if shown.alone.is_some() {
         let before = content_of(&shown.event, None);
         return Ok(edit(sourced, None, &before, &content, version));

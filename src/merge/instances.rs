@@ -36,7 +36,6 @@ pub(super) fn add(
 ) {
     let series = compile(meeting);
     let has = |key: Utc| series.as_ref().is_none_or(|series| yields(series, key));
-    let utc = Zone::utc();
     let series_version = best.version_of(super::Field::Recurrence).unwrap_or_default();
     let excluded: BTreeMap<Utc, DateOrTime> =
         exdates.iter().flat_map(|date| as_keys(date, meeting, series.as_ref())).collect();
@@ -64,7 +63,6 @@ pub(super) fn add(
             meeting.instances.entry(key).or_insert(Instance::Cancelled(original));
         }
     }
-    let _ = utc;
 }
 
 /// The newest word on each instance among the siblings of `best`; what is not listed any more says nothing.
@@ -72,7 +70,9 @@ fn newest<'a>(view: &mut View<'a>, best: &SourceRecord) -> BTreeMap<Utc, Excepti
     let mut found: BTreeMap<Utc, Exception<'a>> = BTreeMap::new();
     for record in view.members.clone() {
         let Some(Part::Instance { original_start, orphan, .. }) = &record.content.part else { continue };
-        if record.series() != best.source || record.presence() == Presence::Unlisted {
+        // Where series and exceptions come as one, what is older than the series is there no more.
+        let is_left_behind = *orphan == Orphan::Stands && record.generation() < best.generation();
+        if record.series() != best.source || record.presence() == Presence::Unlisted || is_left_behind {
             continue;
         }
         let key = time::key_of(original_start, &Zone::utc());

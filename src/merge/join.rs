@@ -342,17 +342,18 @@ fn choose<'a>(kind: Kind, seeker: &Lead, leads: &'a [(Kind, Lead)]) -> Option<(&
     let sharing = leads.iter().map(|(_, lead)| lead).filter(|lead| !lead.joins.is_disjoint(&seeker.joins));
     let (live, gone): (Vec<&Lead>, Vec<&Lead>) = sharing.partition(|lead| lead.is_live);
     let id = |lead: &Lead| lead.joins.intersection(&seeker.joins).next().cloned().unwrap_or_default();
-    let nearest = |among: &[&'a Lead]| {
-        let overlapping = among.iter().filter(|lead| kind == Kind::Mention || overlap(lead, seeker));
+    let nearest = |among: &[&'a Lead], anywhere: bool| {
+        let overlapping = among.iter().filter(|lead| anywhere || overlap(lead, seeker));
         overlapping.min_by_key(|lead| (distance(lead, seeker), lead.key.clone())).copied()
     };
-    if let Some(lead) = nearest(&live) {
+    if let Some(lead) = nearest(&live, kind == Kind::Mention) {
         return Some((lead, format!("the join id {} and an overlapping time (4b)", id(lead))));
     }
     if let ([lead], true) = (live.as_slice(), kind != Kind::Chat) {
         return Some((lead, format!("the only meeting with the join id {} (4b)", id(lead))));
     }
-    let lead = nearest(&gone)?;
+    // What was a deleted meeting's call is no meeting of its own now, also if the two had drifted apart.
+    let lead = nearest(&gone, live.is_empty() && kind != Kind::Chat)?;
     Some((lead, format!("the join id {} of a meeting that is gone (4b)", id(lead))))
 }
 

@@ -36,7 +36,7 @@ pub use local::local_edit;
 pub use meeting::{
     Decided, DeletePolicy, Event, Explanation, Instance, Joined, LeftOut, Meeting, Policy, Resolved, Why,
 };
-pub use read::read_event;
+pub use read::{known_time, read_event};
 pub use record::{Absorbed, Provider, Scope, SourceId, SourceRecord, Sweep};
 pub use resolve::resolve;
 pub use summary::summary;

@@ -11,7 +11,7 @@ use crate::zone::{Zone, Zones};
 /// # Errors
 /// If there is no DTSTART, or a date, duration or rule cannot be read.
 pub fn read_event(event: &Component, zones: &Zones) -> Result<Content, ValueError> {
-    let start = event.date("DTSTART")?.map(|start| known(&start, zones));
+    let start = event.date("DTSTART")?.map(|start| known_time(&start, zones));
     let text = |name: &str| Some(event.text(name).unwrap_or_default().into_owned());
     let zone = start.as_ref().and_then(|start| start.tzid().map(str::to_owned));
     Ok(Content {
@@ -39,7 +39,7 @@ pub fn read_event(event: &Component, zones: &Zones) -> Result<Content, ValueErro
 }
 
 /// A time that means the same without its stream.
-pub(super) fn known(value: &DateOrTime, zones: &Zones) -> DateOrTime {
+pub fn known_time(value: &DateOrTime, zones: &Zones) -> DateOrTime {
     match value {
         DateOrTime::Zoned(local, tzid) if Zone::named(tzid).is_none() => {
             let zone = zones.named(tzid);
@@ -55,7 +55,7 @@ pub(super) fn known(value: &DateOrTime, zones: &Zones) -> DateOrTime {
 
 fn end(event: &Component, start: Option<&DateOrTime>, zones: &Zones) -> Result<Option<End>, ValueError> {
     if let Some(end) = event.date("DTEND")? {
-        return Ok(Some(End::At(known(&end, zones))));
+        return Ok(Some(End::At(known_time(&end, zones))));
     }
     let (Some(length), Some(start)) = (event.duration("DURATION")?, start) else { return Ok(None) };
     if length.is_negative() {
@@ -77,7 +77,7 @@ pub(super) fn recurrence(event: &Component, zones: &Zones) -> Result<Recurrence,
     }
     for property in event.all("RDATE") {
         match property.value_is("PERIOD") || property.value.contains('/') {
-            true => recurrence.rdates.extend(property.periods()?.iter().map(|period| known(&period.start, zones))),
+            true => recurrence.rdates.extend(property.periods()?.iter().map(|period| known_time(&period.start, zones))),
             false => recurrence.rdates.extend(property.dates()?.iter().map(|date| known(date, zones))),
         }
     }

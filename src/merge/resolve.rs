@@ -84,7 +84,8 @@ impl<'a> View<'a> {
             if !record.is_live() {
                 self.leave_out(record, Why::Gone);
             } else if !is_complete(record) {
-                if record.content.started.is_none() {
+                // An upstream resource without a master is nothing that waits.
+                if record.content.started.is_none() && record.source.provider != Provider::Caldav {
                     self.leave_out(record, Why::Incomplete);
                 }
             } else {
@@ -176,8 +177,11 @@ impl<'a> View<'a> {
         instances.sort_by_key(|record| precedence(record, born));
         for record in instances {
             let Some(Part::Instance { original_start, orphan, .. }) = &record.content.part else { continue };
-            let has_series = self.members.iter().any(|other| other.source == record.series());
-            if has_series {
+            let series = self.members.iter().find(|other| other.source == record.series());
+            let is_gone = series.is_some_and(|series| {
+                !series.is_live() || is_complete(series) || series.generation() > record.generation()
+            });
+            if is_gone {
                 self.leave_out(record, Why::SeriesGone);
             } else if *orphan == Orphan::Waits {
                 self.leave_out(record, Why::Parked);

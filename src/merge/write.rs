@@ -25,13 +25,12 @@ pub(super) fn uid_of(key: &str) -> String {
 pub fn to_ical(meeting: &Meeting) -> String {
     let mut calendar = new_calendar();
     let mut events = vec![master(meeting)];
-    for (key, instance) in &meeting.instances {
+    for instance in meeting.instances.values() {
         match instance {
             Instance::Changed(original, event) => {
                 events.push(component(meeting, event, Some(original)));
             }
             Instance::Cancelled(original) => {
-                let _ = key;
                 if let Some(first) = events.first_mut().filter(|_| meeting.is_series()) {
                     first.properties.push(Property::with_date("EXDATE", original));
                 }

@@ -1,0 +1,44 @@
+//! Polled feeds (webcal): iCalendar streams by conditional GET (RFC 9110 §13, RFC 7986 §5.7), from producers that keep few rules.
+//!
+//! A feed's calendars are its URLs. Nothing of a feed can be trusted to say how new it is, so an event's version is the fetch that
+//! brought it, and a fetch that says the same as the last one brings nothing. Absence is deletion only after a whole and plausible
+//! download; an error, a login page, a broken download keep what was there.
+//!
+//! - `fetch`: HTTP: what to ask, and what the answer means for the next fetch.
+//! - `events`: the stream's events as records.
+
+mod events;
+mod fetch;
+
+use crate::base::Utc;
+use crate::outbound;
+use crate::provider::{Account, AccountSecrets, Adapter, Delivered, Delivery, Effect, PullState, Pulled};
+
+/// The adapter.
+pub struct Ics;
+
+impl Adapter for Ics {
+    fn deliver(&self, _account: &Account, _secrets: &AccountSecrets, _delivery: &Delivery) -> Delivered {
+        Delivered::new(404, "ignored", Effect::Nothing)
+    }
+
+    fn calendars(&self, account: &Account) -> Vec<String> {
+        match &account.base_url {
+            Some(url) if account.calendars.is_empty() => vec![url.clone()],
+            _ => account.calendars.clone(),
+        }
+    }
+
+    fn request(
+        &self,
+        account: &Account,
+        secrets: &AccountSecrets,
+        pull: &PullState,
+    ) -> Result<outbound::Request, String> {
+        fetch::request(account, secrets, pull)
+    }
+
+    fn answer(&self, account: &Account, pull: &PullState, answer: &outbound::Answer, now: Utc) -> Pulled {
+        fetch::answer(account, pull, answer, now)
+    }
+}
