@@ -73,12 +73,12 @@ pub(super) fn recurrence(event: &Component, zones: &Zones) -> Result<Recurrence,
     let values = |name: &str| event.all(name).map(|p| p.value.trim().to_owned()).collect::<Vec<_>>();
     let mut recurrence = Recurrence { rules: values("RRULE"), exrules: values("EXRULE"), ..Recurrence::default() };
     for property in event.all("EXDATE") {
-        recurrence.exdates.extend(property.dates()?.iter().map(|date| known(date, zones)));
+        recurrence.exdates.extend(property.dates()?.iter().map(|date| known_time(date, zones)));
     }
     for property in event.all("RDATE") {
         match property.value_is("PERIOD") || property.value.contains('/') {
             true => recurrence.rdates.extend(property.periods()?.iter().map(|period| known_time(&period.start, zones))),
-            false => recurrence.rdates.extend(property.dates()?.iter().map(|date| known(date, zones))),
+            false => recurrence.rdates.extend(property.dates()?.iter().map(|date| known_time(date, zones))),
         }
     }
     recurrence.rdates.sort();

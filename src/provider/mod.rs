@@ -6,9 +6,11 @@
 
 mod adapter;
 mod api;
+pub mod caldav;
 pub mod fields;
 pub mod google;
 pub mod html;
+pub mod ics;
 pub mod microsoft;
 pub mod times;
 
@@ -20,8 +22,8 @@ pub fn adapter(provider: Provider) -> Option<&'static dyn Adapter> {
     match provider {
         Provider::Google => Some(&google::Google),
         Provider::Microsoft => Some(&microsoft::Microsoft),
-        Provider::Zoom | Provider::Slack | Provider::Ics | Provider::Caldav | Provider::Generic | Provider::Local => {
-            None
-        }
+        Provider::Ics => Some(&ics::Ics),
+        Provider::Caldav => Some(&caldav::Caldav),
+        Provider::Zoom | Provider::Slack | Provider::Generic | Provider::Local => None,
     }
 }

@@ -15,9 +15,15 @@ pub fn request(account: &Account, secrets: &AccountSecrets, pull: &PullState) ->
     let state = State::of(account, pull);
     let target = Target::parse(state.step.url()).map_err(|failure| failure.to_string())?;
     let (method, depth, body) = match &state.step {
-        Step::Principal { .. } => (PROPFIND, "0", find(&[(ns::DAV, "current-user-principal"), (ns::DAV, "resourcetype"), (ns::CALDAV, "calendar-home-set")])),
+        Step::Principal { .. } => (
+            PROPFIND,
+            "0",
+            find(&[(ns::DAV, "current-user-principal"), (ns::DAV, "resourcetype"), (ns::CALDAV, "calendar-home-set")]),
+        ),
         Step::Home { .. } => (PROPFIND, "0", find(&[(ns::CALDAV, "calendar-home-set")])),
-        Step::List { .. } => (PROPFIND, "1", find(&[(ns::DAV, "resourcetype"), (ns::CALDAV, "supported-calendar-component-set")])),
+        Step::List { .. } => {
+            (PROPFIND, "1", find(&[(ns::DAV, "resourcetype"), (ns::CALDAV, "supported-calendar-component-set")]))
+        }
         Step::Tag { .. } => (PROPFIND, "0", find(&[(ns::CS, "getctag")])),
         Step::Members { .. } => (PROPFIND, "1", find(&[(ns::DAV, "getetag"), (ns::DAV, "resourcetype")])),
         Step::Sync { token, .. } => (REPORT, "0", changes(token.as_deref().unwrap_or_default())),

@@ -29,7 +29,11 @@ impl Adapter for Caldav {
     }
 
     fn calendars(&self, account: &Account) -> Vec<String> {
-        if account.calendars.is_empty() { account.base_url.iter().cloned().collect() } else { account.calendars.clone() }
+        if account.calendars.is_empty() {
+            account.base_url.iter().cloned().collect()
+        } else {
+            account.calendars.clone()
+        }
     }
 
     fn request(
@@ -72,14 +76,7 @@ impl Adapter for Caldav {
         }
     }
 
-    fn task_answer(
-        &self,
-        _account: &Account,
-        task: &Task,
-        answer: &outbound::Answer,
-        _id: &str,
-        now: Utc,
-    ) -> TaskDone {
+    fn task_answer(&self, _account: &Account, task: &Task, answer: &outbound::Answer, _id: &str, now: Utc) -> TaskDone {
         match task {
             Task::RefreshToken => api::refresh_answer(answer, now),
             _ => TaskDone::Done,

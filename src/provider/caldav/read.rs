@@ -51,9 +51,10 @@ impl<'a> Response<'a> {
     fn of(element: &'a Element) -> Option<Self> {
         let href = element.child(ns::DAV, "href")?.text().trim().to_owned();
         let status = element.child(ns::DAV, "status").and_then(|status| code(&status.text()));
-        let good = element.children().filter(|child| child.is(ns::DAV, "propstat")).filter(|propstat| {
-            propstat.child(ns::DAV, "status").and_then(|status| code(&status.text())) == Some(200)
-        });
+        let good = element
+            .children()
+            .filter(|child| child.is(ns::DAV, "propstat"))
+            .filter(|propstat| propstat.child(ns::DAV, "status").and_then(|status| code(&status.text())) == Some(200));
         let found = good.filter_map(|propstat| propstat.child(ns::DAV, "prop")).flat_map(Element::children).collect();
         Some(Self { href, status, found })
     }
@@ -100,7 +101,7 @@ fn url(base: &str, href: &str) -> Option<String> {
 impl Reader<'_> {
     fn page(&self, state: &State, records: Vec<SourceRecord>, sweep: Option<Sweep>) -> Pulled {
         match serde_json::to_string(state) {
-            Ok(next) => Pulled { records, sweep, next: Next::Page(self.pull.onward(next)) },
+            Ok(next) => Pulled { records, sweep, problems: Vec::new(), next: Next::Page(self.pull.onward(next)) },
             Err(error) => Pulled::next(Next::Broken(error.to_string())),
         }
     }
@@ -265,7 +266,12 @@ impl Reader<'_> {
                 found.push(SourceRecord::tombstone(source(self.account, collection, href), gone));
             }
         }
-        Pulled { records: found, sweep, next: Next::Done { cursor: state.cursor(), poll_seconds: None } }
+        Pulled {
+            records: found,
+            sweep,
+            problems: Vec::new(),
+            next: Next::Done { cursor: state.cursor(), poll_seconds: None },
+        }
     }
 
     fn redirected(&self, state: State, answer: &outbound::Answer) -> Result<Pulled, String> {

@@ -1,6 +1,8 @@
 //! One fetch of a feed: the request, and what its answer means.
 
-use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION};
+use http::header::{
+    ACCEPT, AUTHORIZATION, CACHE_CONTROL, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION,
+};
 use http::{HeaderName, HeaderValue, Method};
 use serde::{Deserialize, Serialize};
 
@@ -182,5 +184,10 @@ fn whole(
     let from = feed.first.unwrap_or(now).min(now);
     let window = Some(Interval::new(from, Utc::MAX));
     let sweep = Some(Sweep { scope: events::scope(account, &pull.calendar), generation: pull.generation, window });
-    Ok(Pulled { records: feed.records, sweep, next: Next::Done { cursor: new.text(), poll_seconds } })
+    Ok(Pulled {
+        records: feed.records,
+        sweep,
+        problems: Vec::new(),
+        next: Next::Done { cursor: new.text(), poll_seconds },
+    })
 }
