@@ -53,6 +53,9 @@ pub enum Verb {
     /// Webhooks: endpoints that are told of changes, and what became of their messages
     #[command(subcommand)]
     Webhook(super::webhooks::args::Webhook),
+    /// Accounts at providers of meetings: add, list, status, pause, resume, resync, remove, dead
+    #[command(subcommand)]
+    Provider(super::providers::ProviderVerb),
     /// Read iCalendar files into a calendar
     ///
     /// Each UID becomes one object; one that is there already is replaced if it differs. What cannot be stored is named with

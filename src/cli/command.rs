@@ -92,6 +92,8 @@ pub enum Command {
     },
     /// `webhook`
     Webhook(super::webhooks::WebhookCommand),
+    /// `provider ...`
+    Provider(super::providers::ProviderCommand),
     /// `import`; the files follow.
     Import {
         /// The user.

@@ -15,6 +15,7 @@ mod draft;
 mod freebusy;
 mod input;
 mod output;
+mod providers;
 mod run;
 mod serve;
 mod socket;
@@ -33,6 +34,7 @@ use clap::Parser;
 use tokio::sync::mpsc;
 
 use crate::service::Context;
+use crate::service::providers::Providers;
 use crate::store::{Engine, Options, Store, StoreError};
 use args::{AppPassword, Arguments, Calendar, ConfigVerb, Place, Serve, User, Verb};
 use command::{Command, ImportFile, Listing};
@@ -147,6 +149,14 @@ fn open_store(data: &Path, config: &Config) -> Result<Store, StoreError> {
     Store::open(&store_options(data, config))
 }
 
+/// What use-cases work with, by the configuration.
+fn context(store: Store, config: &Config) -> Result<Context, String> {
+    let settings = config.providers.build(config.server.public_url.as_deref()).map_err(|error| error.to_string())?;
+    let mut context = Context::new(store, config.limits.clone());
+    context.providers = Providers::new(settings);
+    Ok(context)
+}
+
 /// What a verb does, which files it reads, and where calendars go.
 fn work(verb: Verb) -> Result<(Command, Vec<PathBuf>, Target), Ended> {
     let usage = |message: String| (Exit::Usage, message);
@@ -156,6 +166,7 @@ fn work(verb: Verb) -> Result<(Command, Vec<PathBuf>, Target), Ended> {
         Verb::AppPassword(verb) => plain(of_app_password(verb)),
         Verb::Calendar(calendar) => plain(of_calendar(calendar)),
         Verb::Webhook(webhook) => plain(Command::Webhook(webhooks::of_line(webhook).map_err(usage)?)),
+        Verb::Provider(verb) => plain(Command::Provider(providers::command(verb).map_err(usage)?)),
         Verb::Import { to, files } => {
             Ok((Command::Import { user: to.user, calendar: to.calendar }, files, Target::Standard))
         }
@@ -257,7 +268,7 @@ async fn administer(
         }
         match open_store(data, config) {
             Ok(store) => {
-                let context = Arc::new(Context::new(store, config.limits.clone()));
+                let context = Arc::new(context(store, config).map_err(failed)?);
                 return here(&context, command, input::files(files), console).await;
             }
             // Another process has it, and no server listens yet, or no longer.

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::command::{Command, ImportFile, Listing};
 use super::output::{Exit, Output};
-use super::{backups, calendars, freebusy, transfers, webhooks};
+use super::{backups, calendars, freebusy, providers, transfers, webhooks};
 use crate::base::{Interval, Secret, Utc};
 use crate::freebusy::Blocking;
 use crate::model::{UserName, UserNameError};
@@ -101,6 +101,7 @@ async fn dispatch(
         }
         Command::CalendarRemove { user, calendar } => calendars::remove(context, &user, &calendar).await?,
         Command::Webhook(command) => webhooks::run(context, command, output).await?,
+        Command::Provider(command) => providers::run(context, command, output).await?,
         Command::Import { user, calendar } => {
             return transfers::import(context, &user, &calendar, files, output).await;
         }

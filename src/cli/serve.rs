@@ -12,8 +12,9 @@ use tokio::sync::watch as channel;
 use super::config::{Config, LogFormat};
 use super::socket::Socket;
 use super::{open_store, watch, welcome};
+use crate::job;
 use crate::server::{App, Options, Tls, TlsFiles, run, serve_metrics, start_logs, start_metrics};
-use crate::service::{Context, Directory};
+use crate::service::Directory;
 
 /// How often certificate files are looked at.
 const CERTIFICATE_POLL: Duration = Duration::from_secs(5);
@@ -31,7 +32,7 @@ pub async fn serve(data: &Path, config: Config) -> Result<(), String> {
         None => None,
     };
     let store = open_store(data, &config).map_err(|error| error.to_string())?;
-    let mut context = Context::new(store, config.limits.clone());
+    let mut context = super::context(store, &config)?;
     if config.auth.open_directory {
         context.directory = Directory::Open;
     }
@@ -50,6 +51,8 @@ pub async fn serve(data: &Path, config: Config) -> Result<(), String> {
         let context = Arc::clone(&context);
         tokio::spawn(async move { socket.serve(&context).await })
     });
+    let client = config.providers.client()?;
+    let providers = tokio::spawn(job::providers::run(Arc::clone(&context), client, wait(stopped.clone())));
     let app = App::new(Arc::clone(&context), options(&config, tls));
     let ending = tokio::spawn(signals(signal(SignalKind::terminate()), signal(SignalKind::interrupt()), stop));
     // Said only now: whoever reads it may use the socket, and send signals, at once.
@@ -61,6 +64,8 @@ pub async fn serve(data: &Path, config: Config) -> Result<(), String> {
         metrics.is_some().then(|| tokio::spawn(async move { watch::gauges(&context, &config).await }))
     };
     run(app, listener, wait(stopped)).await;
+    // It ends by itself, and writes down how accounts fare.
+    let _ = providers.await;
     for task in [metrics, commands, watching, Some(ending)].into_iter().flatten() {
         task.abort();
         let _ = task.await;
@@ -132,7 +137,7 @@ fn options(config: &Config, tls: Option<Tls>) -> Options {
 }
 
 /// Says where the server is, and at the first start how to get in.
-async fn greet(context: &Context, data: &Path, url: &str) -> Result<(), String> {
+async fn greet(context: &crate::service::Context, data: &Path, url: &str) -> Result<(), String> {
     let password = welcome::make_admin(context).await.map_err(|error| error.to_string())?;
     let version = env!("CARGO_PKG_VERSION");
     let mut text = format!("Kalends {version} serves {url}/ with the data in {}\n\n", data.display());

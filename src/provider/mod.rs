@@ -6,16 +6,28 @@
 
 mod adapter;
 mod api;
+mod apply;
 pub mod caldav;
 pub mod fields;
+pub mod generic;
 pub mod google;
+mod hook;
 pub mod html;
 pub mod ics;
+mod json;
 pub mod microsoft;
+pub mod run;
+#[cfg(test)]
+mod samples;
+mod signature;
+pub mod slack;
 pub mod times;
+pub mod zoom;
 
 pub use crate::service::providers::{Account, AccountKey, AccountSecrets, AccountState, Channel, Provider};
 pub use adapter::{Adapter, Delivered, Delivery, Effect, Next, PullState, Pulled, Task, TaskDone};
+pub use apply::{applied, apply};
+pub use hook::receive;
 
 /// The adapter of a provider; `None` for [`Provider::Local`], which is this server.
 pub fn adapter(provider: Provider) -> Option<&'static dyn Adapter> {
@@ -24,6 +36,9 @@ pub fn adapter(provider: Provider) -> Option<&'static dyn Adapter> {
         Provider::Microsoft => Some(&microsoft::Microsoft),
         Provider::Ics => Some(&ics::Ics),
         Provider::Caldav => Some(&caldav::Caldav),
-        Provider::Zoom | Provider::Slack | Provider::Generic | Provider::Local => None,
+        Provider::Zoom => Some(&zoom::Zoom),
+        Provider::Slack => Some(&slack::Slack),
+        Provider::Generic => Some(&generic::Generic),
+        Provider::Local => None,
     }
 }

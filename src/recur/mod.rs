@@ -38,6 +38,14 @@ pub struct Occurrence {
     pub component: usize,
 }
 
+/// Checks that `value` is an RRULE value that can be followed.
+///
+/// # Errors
+/// What is wrong with it, for a person.
+pub fn check_rule(value: &str) -> Result<(), String> {
+    value.parse::<crate::rule::Rule>().map(|_| ()).map_err(|error| error.to_string())
+}
+
 /// The span in which an object can have anything: from its first start to its last end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Span {

@@ -16,10 +16,11 @@ use hyper::body::Incoming;
 use super::auth::{self, Login, text};
 use super::body::{Bounds, bounded, counted};
 use super::connection::InFlight;
-use super::{Client, Network, Throttle, Tls, public, record};
+use super::hooks::Route;
+use super::{Client, Network, Throttle, Tls, hooks, public, record};
 use crate::access::Actor;
 use crate::api;
-use crate::dav::{self, Failure, Response};
+use crate::dav::{self, Body, Failure, Response};
 use crate::model::{Path, PathError};
 use crate::service::Context;
 
@@ -129,6 +130,9 @@ impl App {
             seen.kind = kind;
             return response;
         }
+        if let Some(route) = hooks::route(&parts) {
+            return self.brought(route, parts, incoming, client, seen, bounds).await;
+        }
         let actor = match self.actor(&parts, &client, seen).await {
             Ok(actor) => actor,
             Err(refusal) => return *refusal,
@@ -168,6 +172,51 @@ impl App {
             headers: parts.headers,
         };
         dav::handle(&self.context, request).await
+    }
+
+    /// Answers what providers and other programs bring.
+    async fn brought(
+        &self,
+        route: Route,
+        parts: Parts,
+        incoming: Incoming,
+        client: Client,
+        seen: &mut Seen,
+        bounds: Bounds,
+    ) -> Response {
+        let limits = &self.context.limits;
+        let bytes_max = limits.ingest_body_bytes_max;
+        if declared_length(&parts) > bytes_max {
+            limit_hit("ingest_body_bytes_max");
+            return text(StatusCode::PAYLOAD_TOO_LARGE, "the request's body is larger than the server takes\n");
+        }
+        let body = bounded(incoming, bytes_max, Duration::from_secs(limits.body_seconds_max), bounds);
+        let key = match route {
+            Route::Hook(key) => Some(key),
+            Route::NoHook => None,
+            Route::Events => return self.events(parts, body, client, seen).await,
+        };
+        seen.kind = "hook";
+        hooks::hook(&self.context, key, parts, body).await
+    }
+
+    async fn events(&self, parts: Parts, body: Body, client: Client, seen: &mut Seen) -> Response {
+        seen.kind = "events";
+        if parts.method != Method::POST {
+            return hooks::not_allowed("POST");
+        }
+        let account = match hooks::bearer(&parts) {
+            Some(_) if !client.private && !self.options.allow_plain => return auth::plain(),
+            Some(token) => hooks::by_token(&self.context, token).await,
+            None => match self.actor(&parts, &client, seen).await {
+                Ok(actor) => hooks::by_login(&self.context, actor, &parts).await,
+                Err(refusal) => Err(refusal),
+            },
+        };
+        match account {
+            Ok(account) => hooks::events(&self.context, &account, &parts, body).await,
+            Err(refusal) => *refusal,
+        }
     }
 
     /// On whose authority the request is. OPTIONS takes none: clients ask before they have a password.

@@ -165,21 +165,31 @@ pub struct TestServer {
 
 impl TestServer {
     pub fn start(limits: Limits, options: Options) -> Self {
+        Self::prepared(limits, options, |_| {})
+    }
+
+    /// A server whose context was prepared.
+    pub fn prepared(limits: Limits, options: Options, prepare: impl FnOnce(&mut Context)) -> Self {
         let store = Store::open(&kalends::store::Options {
             dir: std::path::PathBuf::new(),
             engine: Engine::Memory,
             cache_bytes: 1,
             tombstones_max: limits.tombstones_max,
         });
-        Self::over(store.expect("memory opens"), limits, options)
+        Self::made(store.expect("memory opens"), limits, options, prepare)
     }
 
     /// A server over this store.
     pub fn over(store: Store, limits: Limits, options: Options) -> Self {
+        Self::made(store, limits, options, |_| {})
+    }
+
+    fn made(store: Store, limits: Limits, options: Options, prepare: impl FnOnce(&mut Context)) -> Self {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let clock = Arc::new(FixedClock::new(Utc(1_800_000_000)));
         let mut context = Context::new(store, limits);
         context.clock = Arc::clone(&clock) as _;
+        prepare(&mut context);
         let context = Arc::new(context);
         let (stop, stopped) = oneshot::channel();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");

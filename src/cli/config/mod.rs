@@ -6,6 +6,7 @@
 //! and `examples/kalends.toml` are all made from it.
 
 mod bus;
+mod providers;
 mod raw;
 mod render;
 mod settings;
@@ -17,6 +18,7 @@ use crate::server::Network;
 use crate::store::Engine;
 
 pub use bus::{IngestConfig, KafkaConfig};
+pub use providers::ProvidersConfig;
 pub use raw::{ConfigError, Raw};
 pub use render::print_default;
 pub use settings::{Setting, settings};
@@ -40,6 +42,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// `[bus.kafka]`
     pub kafka: KafkaConfig,
+    /// `[providers]`
+    pub providers: ProvidersConfig,
 }
 
 /// `[server]`
@@ -111,6 +115,7 @@ impl Default for Config {
             metrics_listen: None,
             auth: AuthConfig { realm: "Kalends".to_owned(), allow_plain: false, open_directory: false },
             kafka: KafkaConfig::default(),
+            providers: ProvidersConfig::default(),
         }
     }
 }

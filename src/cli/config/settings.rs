@@ -76,6 +76,7 @@ impl Setting {
 pub fn settings() -> Vec<Setting> {
     let mut all = general();
     all.extend(super::bus::rows());
+    all.extend(super::providers::rows());
     all.extend(LIMITS.iter().map(|limit| Setting {
         section: "limits",
         key: limit.name,
@@ -238,7 +239,7 @@ pub(super) fn address(value: &Value) -> Result<String, String> {
     if shaped { Ok(text) } else { Err(format!("`{text}` is no address: write host:port, as in \"127.0.0.1:8008\"")) }
 }
 
-fn url(value: &Value) -> Result<String, String> {
+pub(super) fn url(value: &Value) -> Result<String, String> {
     let text = value.text()?;
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     match rest {

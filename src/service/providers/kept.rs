@@ -91,7 +91,7 @@ pub async fn add(context: &Context, entry: Entry) -> Result<(Account, AccountSec
     if context.store.child(principal.home, &entry.calendar).await?.is_none() {
         return Err(ProviderError::NoSuchCalendar { user: user.to_string(), calendar: entry.calendar });
     }
-    let secrets = completed(&entry.key, entry.secrets)?;
+    let secrets = completed(context, &entry.key, entry.secrets)?;
     let addresses = if entry.addresses.is_empty() { principal.emails.clone() } else { entry.addresses };
     let account = Account {
         owner: principal.id,
@@ -125,7 +125,11 @@ pub async fn add(context: &Context, entry: Entry) -> Result<(Account, AccountSec
 }
 
 /// The secrets with what we may make up, or a complaint about what we may not.
-fn completed(key: &AccountKey, mut secrets: AccountSecrets) -> Result<AccountSecrets, ProviderError> {
+fn completed(
+    context: &Context,
+    key: &AccountKey,
+    mut secrets: AccountSecrets,
+) -> Result<AccountSecrets, ProviderError> {
     let random = || {
         let mut bytes = [0_u8; 24];
         getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
@@ -135,19 +139,20 @@ fn completed(key: &AccountKey, mut secrets: AccountSecrets) -> Result<AccountSec
         Provider::Zoom | Provider::Slack if secrets.hook.is_none() => {
             let what = if key.provider == Provider::Zoom { "secret token" } else { "signing secret" };
             return Err(ProviderError::Setting(format!(
-                "{} signs what it sends: give the app's {what} (--hook-secret-stdin)",
+                "{} signs what it sends: give the app's {what} as `hook=...` (--secrets-stdin)",
                 key.provider
             )));
         }
         Provider::Google | Provider::Microsoft if secrets.refresh_token.is_none() && secrets.access_token.is_none() => {
             return Err(ProviderError::Setting(format!(
-                "{} takes an OAuth refresh token (--refresh-token-stdin); docs/providers.md says how to get one",
+                "{} takes an OAuth refresh token as `refresh_token=...` (--secrets-stdin); docs/providers.md says how to get one",
                 key.provider
             )));
         }
         Provider::Google | Provider::Microsoft if secrets.hook.is_none() => secrets.hook = Some(Secret::new(random())),
-        // The name goes with it, so that a request with this token alone leads to the account.
-        Provider::Generic if secrets.hook.is_none() => {
+        // The name goes with it, so that a request with this token alone leads to the account. Without a key to keep it with,
+        // events are posted with a login.
+        Provider::Generic if secrets.hook.is_none() && context.providers.settings.vault.is_some() => {
             secrets.hook = Some(Secret::new(format!("{}:{}", key.name, random())));
         }
         _ => {}

@@ -8,6 +8,7 @@ mod account;
 mod cursor;
 mod dead;
 mod error;
+mod idempotency;
 mod kept;
 mod settings;
 mod status;
@@ -19,6 +20,7 @@ pub use account::{Account, AccountKey, AccountSecrets, AccountState, KeyError, p
 pub use cursor::{Cursor, begin_pull, cursor, cursors, finish_pull, forget_cursors};
 pub use dead::{DeadLetter, bury, dead_letters, forget_dead_letters};
 pub use error::ProviderError;
+pub use idempotency::{Remembered, forget_old_answers, remember, remembered};
 pub use kept::{
     Channel, Entry, account, accounts, add, break_account, channels, pause, remove, resume, resync, secrets,
     set_channels, set_secrets,

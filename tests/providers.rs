@@ -1,0 +1,410 @@
+//! Providers over real sockets: signed deliveries, forged ones, the plain form, and what a CalDAV client sees of them.
+
+mod sockets;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use kalends::base::{Clock, Limits, Secret, Utc};
+use kalends::model::{EventKind, UserName};
+use kalends::server::Options;
+use kalends::service::providers::{
+    self, Account, AccountKey, AccountSecrets, AccountState, Entry, Provider, ProviderSettings, Providers, Vault,
+    VaultError,
+};
+use serde_json::{Value, json};
+use sockets::{Answer, TestServer, request};
+
+/// 32 bytes in base64.
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+const PASSWORD: &str = "a-password-for-tests";
+const ZOOM_SECRET: &str = "kalends-test-zoom-secret-token";
+const SLACK_SECRET: &str = "kalends-test-slack-signing-secret";
+
+fn vault() -> Vault {
+    Vault::new(&Secret::new(KEY.to_owned())).expect("a key")
+}
+
+fn server() -> TestServer {
+    with_limits(Limits::default())
+}
+
+fn with_limits(limits: Limits) -> TestServer {
+    let server = TestServer::prepared(limits, Options::default(), |context| {
+        context.providers = Providers::new(ProviderSettings { vault: Some(vault()), ..ProviderSettings::default() });
+    });
+    server.user("mara", PASSWORD);
+    server
+}
+
+fn key(provider: Provider, name: &str) -> AccountKey {
+    AccountKey::new(provider, name).expect("a name")
+}
+
+fn entry(key: AccountKey, hook: Option<&str>) -> Entry {
+    Entry {
+        key,
+        user: UserName::new("mara").expect("a name"),
+        calendar: "default".to_owned(),
+        addresses: vec!["mara@northwind.example".to_owned()],
+        calendars: Vec::new(),
+        base_url: None,
+        token_url: None,
+        client_id: None,
+        options: Vec::new(),
+        poll_seconds: None,
+        secrets: AccountSecrets { hook: hook.map(|hook| Secret::new(hook.to_owned())), ..AccountSecrets::default() },
+    }
+}
+
+fn add(server: &TestServer, provider: Provider, name: &str, hook: Option<&str>) -> (Account, AccountSecrets) {
+    let added = providers::add(&server.context, entry(key(provider, name), hook));
+    server.runtime.block_on(added).expect("the account is added")
+}
+
+fn file(path: &str) -> Value {
+    let full = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/providers").join(path);
+    serde_json::from_str(&std::fs::read_to_string(full).expect("the sample")).expect("JSON")
+}
+
+/// Sends a recorded delivery at the moment at which it was signed.
+fn send(server: &TestServer, hook: &str, recorded: &Value) -> Answer {
+    let recorded = recorded.get("request").unwrap_or(recorded);
+    let mut posted = request("POST", hook).body(recorded["body_raw"].as_str().expect("a body"));
+    for (name, value) in recorded["headers"].as_object().expect("headers") {
+        let value = value.as_str().expect("a text");
+        if name.ends_with("-request-timestamp") {
+            server.clock.set(Utc(value.parse().expect("seconds")));
+        }
+        posted = posted.header(name, value);
+    }
+    posted.send(server.address)
+}
+
+/// The objects of mara's calendar, as a client gets them.
+fn objects(server: &TestServer) -> Vec<String> {
+    let body = "<C:calendar-query xmlns:D=\"DAV:\" xmlns:C=\"urn:ietf:params:xml:ns:caldav\"><D:prop><D:getetag/>\
+                <C:calendar-data/></D:prop><C:filter><C:comp-filter name=\"VCALENDAR\"/></C:filter></C:calendar-query>";
+    let answer = request("REPORT", "/dav/calendars/mara/default/")
+        .header("Depth", "1")
+        .login("mara", PASSWORD)
+        .body(body)
+        .send(server.address);
+    assert_eq!(answer.status, 207, "{}", answer.body);
+    let texts = answer.body.split("BEGIN:VCALENDAR").skip(1).filter_map(|part| part.split("END:VCALENDAR").next());
+    texts.map(|text| text.replace("&#13;", "")).collect()
+}
+
+fn events(server: &TestServer) -> usize {
+    server.runtime.block_on(server.context.store.events(0, 10_000)).expect("the outbox").rows.len()
+}
+
+fn status(server: &TestServer, key: &AccountKey) -> providers::Status {
+    server.runtime.block_on(providers::status(&server.context, key)).expect("a status")
+}
+
+fn dead(server: &TestServer) -> Vec<providers::DeadLetter> {
+    server.runtime.block_on(providers::dead_letters(&server.context, None, 1_000)).expect("the dead letters")
+}
+
+fn post(server: &TestServer, body: &Value) -> Answer {
+    request("POST", "/ingest/events").login("mara", PASSWORD).body(body.to_string()).send(server.address)
+}
+
+fn event(id: &str, version: i64) -> Value {
+    json!({
+        "provider": "crm", "op": "created", "id": id, "start": "2026-11-10T13:00:00Z", "end": "2026-11-10T14:00:00Z",
+        "title": format!("Call {id}"), "version": version,
+    })
+}
+
+fn body_of(answer: &Answer) -> Value {
+    serde_json::from_str(&answer.body).unwrap_or_else(|error| panic!("{error}: {}", answer.body))
+}
+
+#[test]
+fn a_zoom_meeting_travels_from_its_webhook_to_the_calendar() {
+    let server = server();
+    let (account, _) = add(&server, Provider::Zoom, "AcctInvented01", Some(ZOOM_SECRET));
+    let hook = "/hooks/zoom/AcctInvented01";
+    let sample = |name: &str| file(&format!("zoom/{name}.json"));
+
+    let handshake = sample("url_validation");
+    let answer = send(&server, hook, &handshake);
+    assert_eq!(answer.status, 200);
+    assert_eq!(body_of(&answer), handshake["expected_response"]["body"]);
+
+    // The change comes before the meeting; alone it shows nothing.
+    assert_eq!(send(&server, hook, &sample("meeting_updated_time")).status, 200);
+    assert_eq!(objects(&server).len(), 0);
+    assert_eq!(send(&server, hook, &sample("meeting_created_single")).status, 200);
+    let shown = objects(&server);
+    assert_eq!(shown.len(), 1);
+    assert!(shown[0].contains("Customer call"), "{}", shown[0]);
+    assert!(shown[0].contains("DTSTART;TZID=Europe/Berlin:20261110T143000"), "{}", shown[0]);
+
+    // What Zoom sends again changes nothing: no ETag, no event.
+    let before = events(&server);
+    assert_eq!(send(&server, hook, &sample("meeting_created_single")).status, 200);
+    assert_eq!((objects(&server), events(&server)), (shown.clone(), before));
+
+    // Forged: refused, counted, nothing changes.
+    let forged = send(&server, hook, &sample("bad_signature"));
+    assert_eq!((forged.status, objects(&server)), (401, shown));
+    let counts = status(&server, &account.key).counts;
+    assert_eq!((counts.forged, counts.deliveries), (1, 5));
+    assert!(counts.applied >= 1 && counts.stale + counts.duplicate >= 1, "{counts:?}");
+
+    assert_eq!(send(&server, hook, &sample("meeting_deleted_single")).status, 200);
+    assert_eq!(objects(&server).len(), 0);
+    assert_eq!(send(&server, hook, &sample("meeting_created_single")).status, 200);
+    assert_eq!(objects(&server).len(), 0, "what is deleted stays deleted");
+}
+
+#[test]
+fn a_slack_meeting_follows_its_revisions() {
+    let server = server();
+    let (account, _) = add(&server, Provider::Slack, "T0NORTHW1", Some(SLACK_SECRET));
+    let hook = "/hooks/slack/T0NORTHW1";
+    let sample = |name: &str| file(&format!("slack/{name}.json"));
+
+    let answer = send(&server, hook, &sample("url_verification"));
+    assert_eq!((answer.status, answer.body.as_str()), (200, "3eZbrw1aInventedChallenge"));
+    // Revision 2 first; 1 comes late.
+    assert_eq!(send(&server, hook, &sample("message_metadata_updated")).status, 200);
+    let shown = objects(&server);
+    assert!(shown.len() == 1 && shown[0].contains("Incident bridge"), "{shown:?}");
+    assert_eq!(send(&server, hook, &sample("message_metadata_posted")).status, 200);
+    assert_eq!(objects(&server), shown);
+    // Mentions make no meeting.
+    for name in ["message_with_zoom_link", "message_with_zoom_link_retry1", "user_huddle_changed", "slash_command"] {
+        assert_eq!(send(&server, hook, &sample(name)).status, 200, "{name}");
+    }
+    assert_eq!(objects(&server), shown);
+    assert_eq!(send(&server, hook, &sample("message_metadata_deleted")).status, 200);
+    assert_eq!(objects(&server).len(), 0);
+    assert!(status(&server, &account.key).counts.stale >= 1);
+}
+
+#[test]
+fn what_cannot_be_read_is_kept_as_a_dead_letter_once() {
+    let server = server();
+    add(&server, Provider::Zoom, "z", Some(ZOOM_SECRET));
+    let body = r#"{"event":"meeting.created","event_ts":1,"payload":{"object":{"id":{},"topic":"private words"}}}"#;
+    for _ in 0..3 {
+        let answer = signed(&server, body);
+        assert_eq!(answer.status, 400);
+        assert!(answer.body.contains("`payload.object.id`"), "{}", answer.body);
+        assert!(!answer.body.contains("private words"));
+    }
+    let letters = dead(&server);
+    assert_eq!(letters.len(), 1);
+    assert_eq!((letters[0].times, letters[0].account.as_str()), (3, "zoom/z"));
+    assert!(letters[0].reason.contains("payload.object.id") && letters[0].body == body.as_bytes());
+    assert_eq!(objects(&server).len(), 0);
+}
+
+/// Posts to the hook `zoom/z`, signed at the server's time.
+fn signed(server: &TestServer, body: &str) -> Answer {
+    let at = server.clock.now().0.to_string();
+    let secret = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, ZOOM_SECRET.as_bytes());
+    let tag = ring::hmac::sign(&secret, format!("v0:{at}:{body}").as_bytes());
+    let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    request("POST", "/hooks/zoom/z")
+        .header("x-zm-request-timestamp", &at)
+        .header("x-zm-signature", &format!("v0={hex}"))
+        .body(body)
+        .send(server.address)
+}
+
+#[test]
+fn a_paused_account_refuses_so_that_the_provider_keeps_it() {
+    let server = server();
+    let (account, _) = add(&server, Provider::Zoom, "AcctInvented01", Some(ZOOM_SECRET));
+    let hook = "/hooks/zoom/AcctInvented01";
+    server.runtime.block_on(providers::pause(&server.context, &account.key)).expect("paused");
+    let created = file("zoom/meeting_created_single.json");
+    assert_eq!(send(&server, hook, &created).status, 503);
+    assert_eq!(send(&server, hook, &file("zoom/bad_signature.json")).status, 401);
+    assert_eq!(objects(&server).len(), 0);
+    server.runtime.block_on(providers::resume(&server.context, &account.key)).expect("resumed");
+    assert_eq!(send(&server, hook, &created).status, 200);
+    assert_eq!(objects(&server).len(), 1);
+}
+
+#[test]
+fn hooks_that_are_nobodys_and_other_methods() {
+    let server = server();
+    add(&server, Provider::Zoom, "z", Some(ZOOM_SECRET));
+    for path in ["/hooks/zoom/other", "/hooks/nothing/z", "/hooks/zoom", "/hooks/zoom/..%2fz", "/hooks/"] {
+        assert_eq!(request("POST", path).body("{}").send(server.address).status, 404, "{path}");
+    }
+    assert_eq!(request("DELETE", "/hooks/zoom/z").send(server.address).status, 405);
+    assert_eq!(request("POST", "/hooks/zoom/z").body("{}").send(server.address).status, 401);
+    assert_eq!(request("GET", "/ingest/events").send(server.address).status, 405);
+}
+
+#[test]
+fn a_revoked_app_breaks_its_account_and_tells_it_once() {
+    let server = server();
+    let (account, _) = add(&server, Provider::Zoom, "z", Some(ZOOM_SECRET));
+    for _ in 0..2 {
+        assert_eq!(signed(&server, r#"{"event":"app_deauthorized","payload":{}}"#).status, 200);
+    }
+    let found = server.runtime.block_on(providers::account(&server.context, &account.key)).expect("the account");
+    assert!(matches!(found.state, AccountState::Broken { .. }));
+    let told = server.runtime.block_on(server.context.store.events(0, 1_000)).expect("the outbox").rows;
+    let broken = told.iter().filter(|event| matches!(event.kind, EventKind::AccountBroken { .. }));
+    assert_eq!(broken.count(), 1);
+}
+
+#[test]
+fn plain_events_one_or_many_each_with_its_result() {
+    let server = server();
+    let one = post(&server, &event("1", 1));
+    assert_eq!((one.status, &body_of(&one)["results"][0]["result"]), (200, &json!("applied")), "{}", one.body);
+    assert_eq!(objects(&server).len(), 1);
+    let again = post(&server, &event("1", 1));
+    assert_eq!(body_of(&again)["results"][0]["result"], "duplicate");
+
+    let mut deleted = event("1", 5);
+    deleted["op"] = json!("deleted");
+    let mut wrong = event("3", 1);
+    wrong["start"] = json!("whenever");
+    let mut exception = event("4", 1);
+    exception["series_id"] = json!("s");
+    exception["original_start"] = json!("2026-11-10T09:00:00Z");
+    let many = post(&server, &json!([event("2", 1), wrong, deleted, exception]));
+    assert_eq!(many.status, 200, "{}", many.body);
+    let results = body_of(&many)["results"].clone();
+    let words: Vec<&str> = (0..4).map(|index| results[index]["result"].as_str().expect("a word")).collect();
+    assert_eq!(words, ["applied", "error", "deleted", "parked"]);
+    assert_eq!(results[1]["error"]["field"], "events[1].start");
+    assert_eq!((results[1]["index"].clone(), results[1]["id"].clone()), (json!(1), json!("3")));
+    let shown = objects(&server);
+    assert!(shown.len() == 1 && shown[0].contains("Call 2"), "{shown:?}");
+
+    let late = post(&server, &event("1", 4));
+    assert_eq!(body_of(&late)["results"][0]["result"], "stale");
+    assert_eq!(objects(&server).len(), 1, "a create that comes after its delete stays deleted");
+}
+
+#[test]
+fn bad_events_are_refused_by_the_name_of_their_field_and_nothing_is_stored() {
+    let server = server();
+    let mut cases = vec![("{", 400, "(the body)"), ("7", 400, "(the body)"), ("{\"op\":\"created\"}", 400, "provider")];
+    let mut unknown = event("1", 1);
+    unknown["op"] = json!("exploded");
+    let mut absurd = event("1", 1);
+    absurd["start"] = json!("99999-01-01T00:00:00Z");
+    let mut typed = event("1", 1);
+    typed["title"] = json!([1]);
+    let mut nameless = event("1", 1);
+    nameless["id"] = Value::Null;
+    let (unknown, absurd, typed, nameless) =
+        (unknown.to_string(), absurd.to_string(), typed.to_string(), nameless.to_string());
+    cases.extend([(&*unknown, 400, "op"), (&*absurd, 400, "start"), (&*typed, 400, "title"), (&*nameless, 400, "id")]);
+    let before = events(&server);
+    for (body, code, field) in cases {
+        let answer = request("POST", "/ingest/events").login("mara", PASSWORD).body(body).send(server.address);
+        assert_eq!((answer.status, &body_of(&answer)["error"]["field"]), (code, &json!(field)), "{body}");
+    }
+    let long = format!("{{\"title\":\"{}\"}}", "x".repeat(10 << 20));
+    let answer = request("POST", "/ingest/events").login("mara", PASSWORD).body(long.clone()).send(server.address);
+    assert_eq!(answer.status, 413);
+    let answer = request("POST", "/ingest/events").login("mara", PASSWORD).body(long).chunked().send(server.address);
+    assert_eq!(answer.status, 413);
+    let all_wrong = post(&server, &json!([{}, {}]));
+    assert_eq!((all_wrong.status, &body_of(&all_wrong)["errors"]), (400, &json!(2)));
+    assert_eq!((objects(&server).len(), events(&server)), (0, before));
+}
+
+#[test]
+fn a_request_that_is_sent_again_gets_its_first_answer() {
+    let server = server();
+    let send = |key: &str, body: &Value| {
+        request("POST", "/ingest/events")
+            .login("mara", PASSWORD)
+            .header("Idempotency-Key", key)
+            .body(body.to_string())
+            .send(server.address)
+    };
+    let first = send("k1", &event("1", 1));
+    assert_eq!(body_of(&first)["results"][0]["result"], "applied");
+    assert_eq!(send("k1", &event("1", 1)).body, first.body, "not `duplicate`: the first answer");
+    assert_eq!(send("k1", &event("2", 1)).status, 422);
+    assert_eq!(body_of(&send("k2", &event("1", 1)))["results"][0]["result"], "duplicate");
+    assert_eq!(send("", &event("1", 1)).status, 400);
+    assert_eq!(send(&"k".repeat(300), &event("1", 1)).status, 400);
+    server.clock.set(server.clock.now().plus(90_000));
+    assert_eq!(
+        body_of(&send("k1", &event("1", 1)))["results"][0]["result"],
+        "duplicate",
+        "a day later it is forgotten"
+    );
+}
+
+#[test]
+fn events_take_a_login_or_the_accounts_own_token() {
+    let server = server();
+    server.user("ben", PASSWORD);
+    let (_, secrets) = add(&server, Provider::Generic, "crm", None);
+    let token = secrets.hook.expect("a token was made").expose().clone();
+    let with = |token: &str| {
+        request("POST", "/ingest/events")
+            .header("Authorization", &format!("Bearer {token}"))
+            .body(event("1", 1).to_string())
+            .send(server.address)
+    };
+    assert_eq!(request("POST", "/ingest/events").body("{}").send(server.address).status, 401);
+    for wrong in ["crm:0000", "other:0000", "", "crm"] {
+        assert_eq!(with(wrong).status, 401, "{wrong}");
+    }
+    assert_eq!(with(&token).status, 200);
+    let hook = request("POST", "/hooks/generic/crm")
+        .header("Authorization", &format!("Bearer {token}"))
+        .body(event("2", 1).to_string())
+        .send(server.address);
+    assert_eq!(hook.status, 202, "{}", hook.body);
+    assert_eq!(objects(&server).len(), 2);
+    // Somebody else's account is not there for ben; his own is made with his first event.
+    let ben = |target: &str| {
+        request("POST", target).login("ben", PASSWORD).body(event("9", 1).to_string()).send(server.address).status
+    };
+    assert_eq!(ben("/ingest/events?account=crm"), 404);
+    assert_eq!(ben("/ingest/events"), 200);
+    assert_eq!(objects(&server).len(), 2);
+}
+
+#[test]
+fn secrets_are_sealed_and_a_lost_key_is_explained() {
+    let server = server();
+    let (account, _) = add(&server, Provider::Zoom, "z", Some(ZOOM_SECRET));
+    let rows = server.context.store.rows(kalends::model::Shelf::Accounts, kalends::model::Shelf::whole(), 100);
+    let rows = server.runtime.block_on(rows).expect("the rows").rows;
+    let text = format!("{rows:?}");
+    assert!(!rows.is_empty() && !text.contains(ZOOM_SECRET) && !text.contains("kalends-test-zoom"));
+    assert!(!format!("{account:?}").contains(ZOOM_SECRET));
+
+    let none = TestServer::prepared(Limits::default(), Options::default(), |_| {});
+    none.user("mara", PASSWORD);
+    let added = none.runtime.block_on(providers::add(&none.context, entry(key(Provider::Zoom, "z"), Some("s"))));
+    assert!(matches!(added, Err(providers::ProviderError::Vault(VaultError::NoKey))));
+    // What needs no key works without one.
+    let posted = request("POST", "/ingest/events").login("mara", PASSWORD).body(event("1", 1).to_string());
+    assert_eq!(posted.send(none.address).status, 200);
+}
+
+#[test]
+fn a_batch_of_a_thousand_is_quick_and_one_more_is_too_many() {
+    let server = server();
+    let many: Vec<Value> = (0..1_000).map(|id| event(&id.to_string(), 1)).collect();
+    let started = Instant::now();
+    let answer = post(&server, &json!({ "events": many }));
+    assert_eq!((answer.status, &body_of(&answer)["errors"]), (200, &json!(0)));
+    println!("1,000 events in one request: {:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(60));
+    assert_eq!(objects(&server).len(), 1_000);
+    let more: Vec<Value> = (0..1_001).map(|id| event(&id.to_string(), 1)).collect();
+    assert_eq!(post(&server, &json!(more)).status, 413);
+}
