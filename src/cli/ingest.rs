@@ -108,8 +108,7 @@ fn setup(replay: &Replay) -> Result<Setup, Failure> {
     let mut secrets: BTreeMap<Provider, String> =
         SECRETS.into_iter().map(|(provider, secret)| (provider, secret.to_owned())).collect();
     for (provider, secret) in &replay.secrets {
-        let provider =
-            providers::provider_named(provider).map_err(|error| Failure(Exit::Usage, error.to_string()))?;
+        let provider = providers::provider_named(provider).map_err(|error| Failure(Exit::Usage, error.to_string()))?;
         secrets.insert(provider, secret.clone());
     }
     let (user, calendar) = (UserName::new(&replay.user)?, replay.calendar.clone());
@@ -201,7 +200,8 @@ fn text(explained: &Explained) -> String {
     let title = explained.summary.as_ref().and_then(|summary| summary["title"].as_str()).unwrap_or("(no meeting)");
     let place = explained.path.as_ref().map_or("not shown in any calendar".to_owned(), crate::model::Path::href);
     // Writing into a string cannot fail.
-    let _ = writeln!(out, "{title}\n  user      {}\n  known as  {}\n  shown at  {place}", explained.user, explained.key);
+    let _ =
+        writeln!(out, "{title}\n  user      {}\n  known as  {}\n  shown at  {place}", explained.user, explained.key);
     if let Some(gone) = &explained.explanation.gone {
         let _ = writeln!(out, "  gone      {gone}");
     }
@@ -250,12 +250,7 @@ fn record(out: &mut String, found: &Found, explained: &Explained) {
     }
     for dropped in &found.dropped {
         let version = dropped.version;
-        let _ = writeln!(
-            out,
-            "      {}  generation {}, stamp {}",
-            date(dropped.at),
-            version.generation.0,
-            version.stamp
-        );
+        let _ =
+            writeln!(out, "      {}  generation {}, stamp {}", date(dropped.at), version.generation.0, version.stamp);
     }
 }

@@ -199,9 +199,7 @@ fn work(verb: Verb) -> Result<(Command, Vec<PathBuf>, Target), Ended> {
         Verb::Ingest(args::Ingest::Show { user, json }) => {
             plain(Command::IngestShow { user, listing: Listing::by_flag(json) })
         }
-        Verb::Explain { event, user, json } => {
-            plain(Command::Explain { event, user, listing: Listing::by_flag(json) })
-        }
+        Verb::Explain { event, user, json } => plain(Command::Explain { event, user, listing: Listing::by_flag(json) }),
         Verb::Freebusy(search) => plain(of_search(search).map_err(usage)?),
         Verb::Verify { rebuild, json } => plain(Command::Verify { rebuild, listing: Listing::by_flag(json) }),
         Verb::Backup { file } => Ok((Command::Backup, Vec::new(), Target::Whole(file))),

@@ -16,15 +16,12 @@ pub mod html;
 pub mod ics;
 mod json;
 pub mod microsoft;
-<<<<<<< HEAD
+pub mod replay;
 pub mod run;
 #[cfg(test)]
 mod samples;
 mod signature;
 pub mod slack;
-=======
-pub mod replay;
->>>>>>> fb3a39e (Replay recorded deliveries, show meetings and explain them)
 pub mod times;
 pub mod zoom;
 

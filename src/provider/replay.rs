@@ -131,8 +131,7 @@ pub async fn prepare(context: &Context, setup: &Setup, lines: &[Line]) -> Result
     if let Err(AccountError::NoSuchUser(_)) = accounts::find(context, &setup.user).await {
         let named = keys.iter().map(|key| key.name.clone()).filter(|name| name.contains('@'));
         let emails = if setup.emails.is_empty() { named.collect() } else { setup.emails.clone() };
-        let user =
-            NewUser { name: setup.user.clone(), display_name: None, emails, password: None, admin: false };
+        let user = NewUser { name: setup.user.clone(), display_name: None, emails, password: None, admin: false };
         accounts::create(context, user).await.map_err(of_account)?;
     }
     for key in keys {
@@ -304,11 +303,8 @@ async fn swept(
     if state.cursor.is_some() {
         return Ok(Outcome::default());
     }
-    let scope = Scope {
-        provider: account.key.provider,
-        account: account.key.name.clone(),
-        calendar: state.calendar.clone(),
-    };
+    let scope =
+        Scope { provider: account.key.provider, account: account.key.name.clone(), calendar: state.calendar.clone() };
     let whole = ingest::page(context, account, &scope, state.generation, state.page, sweep).await.map_err(failed)?;
     match whole {
         Some(sweep) => ingest::sweep(context, account, &sweep).await.map_err(failed),
