@@ -155,6 +155,7 @@ fn context(store: Store, config: &Config) -> Result<Context, String> {
     let settings = config.providers.build(config.server.public_url.as_deref()).map_err(|error| error.to_string())?;
     let mut context = Context::new(store, config.limits.clone());
     context.providers = Providers::new(settings);
+    context.webhooks = crate::service::webhooks::Desk::new(config.webhooks.settings());
     Ok(context)
 }
 
