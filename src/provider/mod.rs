@@ -16,7 +16,6 @@ pub mod html;
 pub mod ics;
 mod json;
 pub mod microsoft;
-pub mod replay;
 pub mod run;
 #[cfg(test)]
 mod samples;

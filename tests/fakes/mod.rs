@@ -21,6 +21,8 @@ pub struct Asked {
     /// Without the query, decoded.
     pub path: String,
     pub query: Vec<(String, String)>,
+    /// The query as it came.
+    pub raw_query: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
     pub body: String,
@@ -148,6 +150,11 @@ impl<A: Api> Fake<A> {
         format!("http://{}", self.address)
     }
 
+    /// How often `kind` was called.
+    pub fn count(&self, kind: &str) -> usize {
+        self.state().record().count(kind)
+    }
+
     pub fn state(&self) -> MutexGuard<'_, A> {
         self.state.lock().expect("no fake panics")
     }
@@ -159,7 +166,7 @@ fn serve<A: Api>(stream: TcpStream, state: &Mutex<A>) {
     let mut reader = BufReader::new(stream);
     while let Some(asked) = read(&mut reader) {
         let reply = answer(state, &asked);
-        let keep = reply.cut.is_none();
+        let keep = reply.cut.is_none() && asked.header("connection") != Some("close");
         if write(reader.get_mut(), &reply).is_err() || !keep {
             return;
         }
@@ -198,6 +205,7 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
         method,
         path: decoded(path),
         query: pairs(query),
+        raw_query: query.to_owned(),
         headers,
         body: String::from_utf8(body).expect("clients send UTF-8"),
     })

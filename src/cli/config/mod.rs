@@ -10,7 +10,6 @@ mod providers;
 mod raw;
 mod render;
 mod settings;
-mod webhooks;
 
 use std::path::PathBuf;
 
@@ -23,7 +22,6 @@ pub use providers::ProvidersConfig;
 pub use raw::{ConfigError, Raw};
 pub use render::print_default;
 pub use settings::{Setting, settings};
-pub use webhooks::{Sender, WebhooksConfig};
 
 /// The configuration in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,8 +44,6 @@ pub struct Config {
     pub kafka: KafkaConfig,
     /// `[providers]`
     pub providers: ProvidersConfig,
-    /// `[webhooks]`
-    pub webhooks: WebhooksConfig,
 }
 
 /// `[server]`
@@ -120,7 +116,6 @@ impl Default for Config {
             auth: AuthConfig { realm: "Kalends".to_owned(), allow_plain: false, open_directory: false },
             kafka: KafkaConfig::default(),
             providers: ProvidersConfig::default(),
-            webhooks: WebhooksConfig::default(),
         }
     }
 }
