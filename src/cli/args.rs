@@ -82,6 +82,22 @@ pub enum Verb {
     /// Prints each time at which a meeting of that length fits for all of them, by all of their calendars that are not
     /// marked as transparent. Busy time is rounded to quarters of an hour.
     Freebusy(FreeBusy),
+    /// Meetings from providers: replay a recorded day, show what there is
+    #[command(subcommand)]
+    Ingest(Ingest),
+    /// Say why a meeting from providers is as it is
+    ///
+    /// Every source's record with its version, what came too late, why they were joined, and which rule decided each field.
+    Explain {
+        /// USER/CALENDAR/NAME of its object, its UID, or PROVIDER:ID of one of its sources
+        event: String,
+        /// Whose meeting; whoever has one of that name without
+        #[arg(long)]
+        user: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Check everything that is stored
     Verify {
         /// Compute the index anew from the objects
@@ -164,6 +180,56 @@ pub struct FreeBusy {
     /// As JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `kalends ingest`
+#[derive(Debug, Subcommand)]
+pub enum Ingest {
+    /// Play recorded deliveries through the adapters, without any network
+    Replay(Replay),
+    /// Show the meetings, in a fixed order
+    Show {
+        /// Whose; everybody's without
+        #[arg(long)]
+        user: Option<String>,
+        /// As JSON: `{"meetings":[...]}`
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `kalends ingest replay`
+///
+/// A user and accounts that are missing are made. Their secrets are those of the samples where nothing else is said: do it
+/// in a directory of its own.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// The recording: a JSON object a line
+    #[arg(value_name = "DELIVERIES.jsonl")]
+    pub file: PathBuf,
+    /// Play the lines in another order, which follows from SEED
+    #[arg(long, value_name = "SEED")]
+    pub shuffle: Option<u64>,
+    /// Play every line twice
+    #[arg(long)]
+    pub twice: bool,
+    /// The user whose day it is
+    #[arg(long, default_value = "mara")]
+    pub user: String,
+    /// The user's calendar
+    #[arg(long, default_value = "default")]
+    pub calendar: String,
+    /// An address of the user; those that accounts are called by without
+    #[arg(long = "email", value_name = "ADDRESS")]
+    pub emails: Vec<String>,
+    /// What proves a provider's deliveries
+    #[arg(long = "secret", value_name = "PROVIDER=SECRET", value_parser = secret)]
+    pub secrets: Vec<(String, String)>,
+}
+
+fn secret(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=').ok_or("write PROVIDER=SECRET, as in zoom=abc")?;
+    Ok((parts.0.to_owned(), parts.1.to_owned()))
 }
 
 /// `kalends user`

@@ -108,6 +108,24 @@ pub enum Command {
         /// The calendar's name; all of them without.
         calendar: Option<String>,
     },
+    /// `ingest replay`; the files follow.
+    IngestReplay(Replay),
+    /// `ingest show`
+    IngestShow {
+        /// Whose meetings; all without.
+        user: Option<String>,
+        /// How to list.
+        listing: Listing,
+    },
+    /// `explain`
+    Explain {
+        /// The meeting.
+        event: String,
+        /// Whose; whoever has it without.
+        user: Option<String>,
+        /// How to tell.
+        listing: Listing,
+    },
     /// `freebusy`
     FreeBusy {
         /// The users, each once.
@@ -139,6 +157,35 @@ pub enum Command {
         /// The engine's name.
         to: String,
     },
+}
+
+/// `ingest replay`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replay {
+    /// The user, made if there is none.
+    pub user: String,
+    /// The user's calendar.
+    pub calendar: String,
+    /// The user's addresses.
+    pub emails: Vec<String>,
+    /// Secrets by provider.
+    pub secrets: Vec<(String, String)>,
+    /// The seed of another order.
+    pub shuffle: Option<u64>,
+    /// Whether every line is played twice.
+    pub twice: bool,
+}
+
+impl Command {
+    /// Whether files follow it.
+    pub fn takes_files(&self) -> bool {
+        matches!(self, Self::Import { .. } | Self::IngestReplay(_))
+    }
+
+    /// Whether it may begin a new data directory.
+    pub fn begins(&self) -> bool {
+        matches!(self, Self::UserAdd { .. } | Self::IngestReplay(_))
+    }
 }
 
 /// How a listing looks.

@@ -13,6 +13,7 @@ pub mod docs;
 mod doctor;
 mod draft;
 mod freebusy;
+mod ingest;
 mod input;
 mod output;
 mod providers;
@@ -154,6 +155,7 @@ fn context(store: Store, config: &Config) -> Result<Context, String> {
     let settings = config.providers.build(config.server.public_url.as_deref()).map_err(|error| error.to_string())?;
     let mut context = Context::new(store, config.limits.clone());
     context.providers = Providers::new(settings);
+    context.webhooks = crate::service::webhooks::Desk::new(config.webhooks.settings());
     Ok(context)
 }
 
@@ -190,6 +192,15 @@ fn work(verb: Verb) -> Result<(Command, Vec<PathBuf>, Target), Ended> {
             };
             Ok((Command::Export { user, calendar }, Vec::new(), target))
         }
+        Verb::Ingest(args::Ingest::Replay(replay)) => {
+            let args::Replay { file, shuffle, twice, user, calendar, emails, secrets } = replay;
+            let replay = command::Replay { user, calendar, emails, secrets, shuffle, twice };
+            Ok((Command::IngestReplay(replay), vec![file], Target::Standard))
+        }
+        Verb::Ingest(args::Ingest::Show { user, json }) => {
+            plain(Command::IngestShow { user, listing: Listing::by_flag(json) })
+        }
+        Verb::Explain { event, user, json } => plain(Command::Explain { event, user, listing: Listing::by_flag(json) }),
         Verb::Freebusy(search) => plain(of_search(search).map_err(usage)?),
         Verb::Verify { rebuild, json } => plain(Command::Verify { rebuild, listing: Listing::by_flag(json) }),
         Verb::Backup { file } => Ok((Command::Backup, Vec::new(), Target::Whole(file))),
@@ -263,7 +274,7 @@ async fn administer(
             return socket::relay(stream, command, files, &mut console).await.map_err(failed);
         }
         // A mistyped --data is to be noticed; only making users begins a new directory.
-        if !data.exists() && !matches!(command, Command::UserAdd { .. }) {
+        if !data.exists() && !command.begins() {
             return Err(failed(format!("there is no data directory {}; see --data", data.display())));
         }
         match open_store(data, config) {

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::command::{Command, ImportFile, Listing};
 use super::output::{Exit, Output};
-use super::{backups, calendars, freebusy, providers, transfers, webhooks};
+use super::{backups, calendars, freebusy, ingest, providers, transfers, webhooks};
 use crate::base::{Interval, Secret, Utc};
 use crate::freebusy::Blocking;
 use crate::model::{UserName, UserNameError};
@@ -107,6 +107,11 @@ async fn dispatch(
         }
         Command::Export { user, calendar } => {
             return transfers::export(context, &user, calendar.as_deref(), output).await;
+        }
+        Command::IngestReplay(replay) => return ingest::replay(context, replay, files, output).await,
+        Command::IngestShow { user, listing } => ingest::show(context, user.as_deref(), listing, output).await?,
+        Command::Explain { event, user, listing } => {
+            ingest::explain(context, &event, user.as_deref(), listing, output).await?;
         }
         Command::FreeBusy { users, window: (from, to), duration, step, tentative_is_free, listing } => {
             let blocking = if tentative_is_free { Blocking::TentativeIsFree } else { Blocking::All };

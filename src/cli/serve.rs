@@ -12,9 +12,10 @@ use tokio::sync::watch as channel;
 use super::config::{Config, LogFormat};
 use super::socket::Socket;
 use super::{open_store, watch, welcome};
-use crate::job;
+use crate::job::{self, delivery};
+use crate::outbound::Client;
 use crate::server::{App, Options, Tls, TlsFiles, run, serve_metrics, start_logs, start_metrics};
-use crate::service::Directory;
+use crate::service::{Context, Directory};
 
 /// How often certificate files are looked at.
 const CERTIFICATE_POLL: Duration = Duration::from_secs(5);
@@ -36,6 +37,7 @@ pub async fn serve(data: &Path, config: Config) -> Result<(), String> {
     if config.auth.open_directory {
         context.directory = Directory::Open;
     }
+    let outbound = Client::new(config.webhooks.policy()?).map_err(|error| format!("[webhooks] ca_file: {error}"))?;
     let context = Arc::new(context);
     let url = config.server.public_url.clone().unwrap_or_else(|| welcome::local_url(address, tls.is_some()));
     let (stop, stopped) = channel::channel(false);
@@ -63,15 +65,25 @@ pub async fn serve(data: &Path, config: Config) -> Result<(), String> {
         let (context, config) = (Arc::clone(&context), config.clone());
         metrics.is_some().then(|| tokio::spawn(async move { watch::gauges(&context, &config).await }))
     };
+    let delivering = tokio::spawn(deliver(Arc::clone(&context), outbound, stopped.clone()));
     run(app, listener, wait(stopped)).await;
     // It ends by itself, and writes down how accounts fare.
     let _ = providers.await;
+    // It writes down what becomes of what is under way, so that nothing is sent twice.
+    let _ = delivering.await;
     for task in [metrics, commands, watching, Some(ending)].into_iter().flatten() {
         task.abort();
         let _ = task.await;
     }
     tracing::info!("server.ended");
     Ok(())
+}
+
+/// Delivers what happens, until the server ends.
+async fn deliver(context: Arc<Context>, client: Client, stopped: channel::Receiver<bool>) {
+    if let Err(error) = delivery::run(context, client, stopped).await {
+        tracing::error!(error = %error, "webhook.dispatcher.failed: nothing is delivered until the server is restarted");
+    }
 }
 
 /// Completes when the server is to end.

@@ -100,7 +100,7 @@ async fn answer(context: Arc<Context>, stream: UnixStream) {
     let exit = match read_line::<Command>(&mut reader).await {
         Ok(command) => {
             let (sender, files) = mpsc::channel(1);
-            let importing = matches!(command, Command::Import { .. });
+            let importing = command.takes_files();
             let feeding = async {
                 if importing {
                     feed(&mut reader, sender).await;
@@ -175,7 +175,7 @@ pub async fn relay(
     console: &mut Console,
 ) -> Result<Exit, String> {
     let (reading, mut writing) = stream.into_split();
-    let importing = matches!(command, Command::Import { .. });
+    let importing = command.takes_files();
     let sending = async move {
         write_line(&mut writing, &command).await?;
         if importing {

@@ -150,12 +150,17 @@ fn order_can_be_restored(endpoint: &Endpoint, truth: &Truth, receipts: &[Receipt
     }
 }
 
+/// How often the schedule lets a message be tried there.
+fn most(endpoint: &Endpoint) -> usize {
+    match endpoint.receiver.manner {
+        Manner::Missing | Manner::Redirecting => ATTEMPTS_REFUSED,
+        _ => ATTEMPTS,
+    }
+}
+
 /// No message was tried more often than the schedule says.
 fn schedule_is_kept(endpoint: &Endpoint, receipts: &[Receipt]) {
-    let most = match endpoint.receiver.manner {
-        Manner::Missing => ATTEMPTS_REFUSED,
-        _ => ATTEMPTS,
-    };
+    let most = most(endpoint);
     let mut tried: HashMap<&str, usize> = HashMap::new();
     for receipt in receipts {
         *tried.entry(&receipt.id).or_default() += 1;
@@ -262,7 +267,7 @@ fn dead_letters_hold_what_was_given_up(
         assert!(dead.is_empty(), "{who}: nothing was to be given up: {:?}", dead.first());
         return;
     }
-    let most = if endpoint.receiver.manner == Manner::Missing { ATTEMPTS_REFUSED } else { ATTEMPTS };
+    let most = most(endpoint);
     for row in dead {
         let tried = row["attempts"].as_array().expect("attempts").len();
         assert_eq!(tried, most, "{who}: given up too early or too late: {row}");

@@ -1,5 +1,7 @@
 //! A server with calendars, its endpoints and their receivers.
 
+#![allow(dead_code, reason = "each binary uses its own part of this")]
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,10 +19,16 @@ pub const ATTEMPTS: usize = 12;
 pub const ATTEMPTS_REFUSED: usize = 3;
 
 /// The settings of the storm: days in seconds.
-pub const STORM: &[(&str, &str)] = &[];
+pub const STORM: &[(&str, &str)] = &[
+    ("KALENDS_WEBHOOKS_SCHEDULE", "0,1,1,1,1,1,1,1,1,1,1,1"),
+    ("KALENDS_WEBHOOKS_CONNECT_SECONDS", "1"),
+    ("KALENDS_WEBHOOKS_TOTAL_SECONDS", "1"),
+    ("KALENDS_WEBHOOKS_BREAKER_SECONDS", "1"),
+    ("KALENDS_WEBHOOKS_IN_FLIGHT_MAX", "256"),
+];
 
 /// The settings for figures: no bounds but the machine's.
-pub const FAST: &[(&str, &str)] = &[];
+pub const FAST: &[(&str, &str)] = &[("KALENDS_WEBHOOKS_IN_FLIGHT_MAX", "256")];
 
 /// An endpoint and who is behind it.
 pub struct Endpoint {
@@ -36,7 +44,6 @@ pub struct Sea {
     pub calendars: Vec<String>,
     pub endpoints: Vec<Endpoint>,
     pub runtime: Runtime,
-    settings: &'static [(&'static str, &'static str)],
     server: Option<Server>,
     log: PathBuf,
     _dir: tempfile::TempDir,
@@ -52,7 +59,7 @@ impl Sea {
         place.settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let runtime = Runtime::new().expect("a runtime");
         let log = dir.path().join("log");
-        let mut sea = Self { place, calendars, endpoints: Vec::new(), runtime, settings, server: None, log, _dir: dir };
+        let mut sea = Self { place, calendars, endpoints: Vec::new(), runtime, server: None, log, _dir: dir };
         sea.start();
         sea
     }
@@ -94,6 +101,9 @@ impl Sea {
         let receiver = self.runtime.block_on(Receiver::start(manner, TIMEOUT, elsewhere));
         let url = receiver.url();
         let mut arguments = vec!["webhook", "add", "--url", &url, "--user", "anna", "--allow-private", "--json"];
+        arguments.extend(["--rate", "50000", "--burst", "50000", "--in-flight", "16"]);
+        // What tells of calendars themselves has no place among the changes that are counted.
+        ["event.created", "event.updated", "event.deleted"].iter().for_each(|kind| arguments.extend(["--event", kind]));
         heard.iter().for_each(|calendar| arguments.extend(["--calendar", calendar]));
         let said: Value = serde_json::from_str(&self.place.done(&arguments)).expect("JSON");
         receiver.expect_secret(said["secret"].as_str().expect("a secret"));

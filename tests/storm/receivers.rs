@@ -25,7 +25,7 @@ pub enum Manner {
     Slow,
     /// For half a second in each one and a half it answers 503.
     Flapping,
-    /// Answers every eighth request with 429 and a Retry-After of one second.
+    /// Answers every eighth request (in long runs fewer) with 429 and a Retry-After of one second.
     Throttling,
     /// Takes each message, and answers the first attempt of every eighth one only after the sender has lost patience.
     Late,
@@ -106,6 +106,8 @@ struct State {
     /// How long the sender waits for an answer.
     patience: Duration,
     elsewhere: Option<SocketAddr>,
+    /// Of how many requests a throttling one refuses one.
+    throttle: u64,
     key: Mutex<Option<hmac::Key>>,
     receipts: Mutex<Vec<Receipt>>,
     seen: Mutex<HashSet<String>>,
@@ -129,11 +131,14 @@ impl Receiver {
     pub async fn start(manner: Manner, patience: Duration, elsewhere: Option<SocketAddr>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
+        let changes =
+            std::env::var("KALENDS_STORM_CHANGES").ok().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
         let state = Arc::new(State {
             manner,
             begun: Instant::now(),
             patience,
             elsewhere,
+            throttle: changes / 200 + 8,
             key: Mutex::default(),
             receipts: Mutex::default(),
             seen: Mutex::default(),
@@ -272,7 +277,9 @@ impl State {
                 (Reply::Say(503, "", Duration::ZERO), false)
             }
             Manner::Flapping => (Reply::Say(200, "", Duration::ZERO), true),
-            Manner::Throttling if number % 8 == 7 => (Reply::Say(429, "Retry-After: 1\r\n", Duration::ZERO), false),
+            Manner::Throttling if number % self.throttle == self.throttle - 1 => {
+                (Reply::Say(429, "Retry-After: 1\r\n", Duration::ZERO), false)
+            }
             Manner::Throttling => (Reply::Say(202, "", Duration::ZERO), true),
             Manner::Late if eighth && !known => (Reply::Say(200, "", self.patience.mul_f32(1.5)), true),
             Manner::Resetting if eighth && !known => (Reply::Reset, true),

@@ -10,6 +10,7 @@ mod providers;
 mod raw;
 mod render;
 mod settings;
+mod webhooks;
 
 use std::path::PathBuf;
 
@@ -22,6 +23,7 @@ pub use providers::ProvidersConfig;
 pub use raw::{ConfigError, Raw};
 pub use render::print_default;
 pub use settings::{Setting, settings};
+pub use webhooks::{Sender, WebhooksConfig};
 
 /// The configuration in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub struct Config {
     pub kafka: KafkaConfig,
     /// `[providers]`
     pub providers: ProvidersConfig,
+    /// `[webhooks]`
+    pub webhooks: WebhooksConfig,
 }
 
 /// `[server]`
@@ -116,6 +120,7 @@ impl Default for Config {
             auth: AuthConfig { realm: "Kalends".to_owned(), allow_plain: false, open_directory: false },
             kafka: KafkaConfig::default(),
             providers: ProvidersConfig::default(),
+            webhooks: WebhooksConfig::default(),
         }
     }
 }

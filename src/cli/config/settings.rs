@@ -77,6 +77,7 @@ pub fn settings() -> Vec<Setting> {
     let mut all = general();
     all.extend(super::bus::rows());
     all.extend(super::providers::rows());
+    all.extend(super::webhooks::rows());
     all.extend(LIMITS.iter().map(|limit| Setting {
         section: "limits",
         key: limit.name,

@@ -13,10 +13,10 @@ const PARTS: u64 = 10;
 const ANSWERS_MIN: u32 = 10;
 /// The share of failures that opens it, in per cent.
 const SHARE_MAX: u32 = 70;
-/// How long it stays open the first time.
+/// How long it stays open the first time, where nothing else is set; each time doubles.
 const OPEN_MS: u64 = 30 * 1_000;
-/// How long it stays open at most; each time doubles.
-const OPEN_MS_MAX: u64 = 15 * 60 * 1_000;
+/// How often that long it stays open at most: a quarter of an hour.
+const OPEN_TIMES_MAX: u64 = 30;
 
 /// How a breaker stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,8 +37,10 @@ pub enum BreakerState {
 }
 
 /// A breaker.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Breaker {
+    /// How long it stays open the first time.
+    open_ms: u64,
     state: BreakerState,
     failures_in_a_row: u32,
     /// How often it has opened since it was last closed.
@@ -58,11 +60,28 @@ pub enum Change {
     Closed,
 }
 
+impl Default for Breaker {
+    fn default() -> Self {
+        Self {
+            open_ms: OPEN_MS,
+            state: BreakerState::default(),
+            failures_in_a_row: 0,
+            opened: 0,
+            window: VecDeque::new(),
+        }
+    }
+}
+
 impl Breaker {
-    /// A breaker that had been open that often when the server ended: a probe comes first.
-    pub fn restored(opened: u32) -> Self {
+    /// A breaker that stays open for `open_ms` the first time, and had been open that often when the server ended: a probe comes first.
+    pub fn restored(opened: u32, open_ms: u64) -> Self {
         let state = if opened == 0 { BreakerState::Closed } else { BreakerState::HalfOpen { probing: false } };
-        Self { state, opened, ..Self::default() }
+        Self { open_ms, state, opened, ..Self::default() }
+    }
+
+    /// Closed, as if nothing had failed.
+    pub fn reset(&mut self) {
+        *self = Self::restored(0, self.open_ms);
     }
 
     /// How it stands at `now`.
@@ -116,7 +135,7 @@ impl Breaker {
             BreakerState::Open { until } if until > now => Change::None,
             BreakerState::Closed if !self.is_too_much(now) => Change::None,
             _ => {
-                let pause = OPEN_MS.saturating_mul(1 << self.opened.min(10)).min(OPEN_MS_MAX);
+                let pause = self.open_ms.saturating_mul(OPEN_TIMES_MAX.min(1 << self.opened.min(10)));
                 self.opened = self.opened.saturating_add(1);
                 self.state = BreakerState::Open { until: now.saturating_add(pause) };
                 Change::Opened
@@ -218,7 +237,7 @@ mod tests {
                     breaker.sending(now);
                     if good { breaker.succeeded(now) } else { breaker.failed(now) };
                 }
-                prop_assert!(breaker.room(now + OPEN_MS_MAX) > 0);
+                prop_assert!(breaker.room(now + OPEN_MS * OPEN_TIMES_MAX) > 0);
             }
         }
     }

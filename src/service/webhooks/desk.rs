@@ -25,6 +25,8 @@ pub struct WebhookSettings {
     pub lease_seconds: u64,
     /// For how long both secrets sign after a rotation, in seconds.
     pub rotation_seconds: u64,
+    /// How long an endpoint that fails again and again is left alone at first, in seconds; at most thirty times that.
+    pub breaker_seconds: u64,
     /// Days without a success after which an endpoint is disabled.
     pub disable_days: u64,
     /// Whether the server sends itself; if not, `kalends worker` processes do.
@@ -39,6 +41,7 @@ impl Default for WebhookSettings {
             in_flight_max: 64,
             lease_seconds: 90,
             rotation_seconds: 24 * 60 * 60,
+            breaker_seconds: 30,
             disable_days: 5,
             send: true,
         }

@@ -93,7 +93,8 @@ impl Plan {
         frontier: Frontier,
         times: Times,
     ) {
-        self.posts.insert(endpoint.id, Post::new(endpoint, secrets, health, frontier, times.now));
+        let breaker_ms = self.settings.breaker_seconds.saturating_mul(1_000);
+        self.posts.insert(endpoint.id, Post::new(endpoint, secrets, health, frontier, breaker_ms, times.now));
     }
 
     /// The endpoint's row or secrets changed. `false` if it is not known.

@@ -69,10 +69,17 @@ pub(super) struct Post {
 }
 
 impl Post {
-    pub fn new(endpoint: Endpoint, secrets: SigningSecrets, health: Health, frontier: Frontier, now: u64) -> Self {
+    pub fn new(
+        endpoint: Endpoint,
+        secrets: SigningSecrets,
+        health: Health,
+        frontier: Frontier,
+        breaker_ms: u64,
+        now: u64,
+    ) -> Self {
         Self {
             bucket: Bucket::full(endpoint.rate, now),
-            breaker: Breaker::restored(health.opened),
+            breaker: Breaker::restored(health.opened, breaker_ms),
             endpoint: Arc::new(endpoint),
             secrets: Arc::new(secrets),
             health,
@@ -291,11 +298,13 @@ impl Post {
 
     /// Its row, or secrets, changed. What waits stays.
     pub fn update(&mut self, endpoint: Endpoint, secrets: SigningSecrets, health: Health) {
-        let resumed = endpoint.is_active() && !self.endpoint.is_active();
+        // Whoever resumes one that is failing wants it to be tried now.
+        let cleared = health == Health::default() && self.health.failing_since.is_some();
+        let resumed = endpoint.is_active() && (cleared || !self.endpoint.is_active());
         self.endpoint = Arc::new(endpoint);
         self.secrets = Arc::new(secrets);
         if resumed {
-            self.breaker = Breaker::default();
+            self.breaker.reset();
             self.hold_until = 0;
             self.health = health;
         }

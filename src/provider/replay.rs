@@ -1,0 +1,328 @@
+//! A recorded day once more: each line is a delivery to a hook or an answer of a provider's API, and goes through the very adapters
+//! that met it first. No network; the clock is the caller's to set to each line's `at`.
+//!
+//! The format is that of `docs/providers.md`: one JSON object a line.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde_json::Value;
+
+use super::{Account, AccountKey, AccountSecrets, Adapter, Delivery, Effect, Next, PullState, Pulled, adapter};
+use crate::base::{Secret, Utc};
+use crate::merge::{Generation, Provider, Scope, SourceRecord, Sweep};
+use crate::model::UserName;
+use crate::outbound::Answer;
+use crate::service::accounts::{self, AccountError, NewUser};
+use crate::service::ingest::{self, Outcome};
+use crate::service::providers::{self, Entry, ProviderError};
+use crate::service::{Context, Error};
+
+/// Items of a pull that were not recorded are passed over, so many at most.
+const PASSED_OVER_MAX: usize = 10_000;
+
+/// A recorded delivery or answer.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// Its number in the order of arrival.
+    pub number: u64,
+    /// When it arrived.
+    pub at: Utc,
+    /// Which account it came to.
+    pub account: AccountKey,
+    headers: Vec<(String, String)>,
+    body: Bytes,
+    pull: Option<Pull>,
+}
+
+/// What is known of the pull that an answer belongs to.
+#[derive(Debug, Clone)]
+struct Pull {
+    status: u16,
+    generation: u64,
+    page: u32,
+    calendar: Option<String>,
+    cursor: Option<String>,
+}
+
+/// For whom a day is replayed.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The user, made if there is none.
+    pub user: UserName,
+    /// The user's calendar.
+    pub calendar: String,
+    /// The user's addresses; those that accounts are called by if there are none.
+    pub emails: Vec<String>,
+    /// What proves deliveries, by provider.
+    pub secrets: BTreeMap<Provider, String>,
+}
+
+/// What became of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Played {
+    /// The line's number.
+    pub number: u64,
+    /// What the hook answered; `None` for answers to our own requests.
+    pub status: Option<u16>,
+    /// What the delivery counts as.
+    pub class: String,
+    /// What became of its records.
+    pub outcome: Outcome,
+}
+
+impl Line {
+    /// Reads a line.
+    ///
+    /// # Errors
+    /// What is wrong with it, by field.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let value: Value = serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))?;
+        let word = |name: &str| value[name].as_str().ok_or_else(|| format!("`{name}` is missing or no text"));
+        let provider = providers::provider_named(word("provider")?).map_err(|error| error.to_string())?;
+        let account = AccountKey::new(provider, word("account")?).map_err(|error| error.to_string())?;
+        let is_pull = value["pull"].is_object() || value["status"].is_u64();
+        let body = match (&value["body_raw"], &value["body"]) {
+            (Value::String(raw), _) => Bytes::from(raw.clone()),
+            (_, Value::Null) => Bytes::new(),
+            (_, body) => Bytes::from(body.to_string()),
+        };
+        Ok(Self {
+            number: value["n"].as_u64().unwrap_or_default(),
+            at: time(word("at")?)?,
+            account,
+            headers: headers(&value["headers"]),
+            body,
+            pull: is_pull.then(|| pull(&value)),
+        })
+    }
+}
+
+fn time(text: &str) -> Result<Utc, String> {
+    let parsed = chrono::DateTime::parse_from_rfc3339(text).map_err(|_| format!("`at` is no time: {text:.40}"))?;
+    Ok(Utc(parsed.timestamp()))
+}
+
+fn headers(value: &Value) -> Vec<(String, String)> {
+    let fields = value.as_object().into_iter().flatten();
+    fields.filter_map(|(name, value)| Some((name.to_ascii_lowercase(), value.as_str()?.to_owned()))).collect()
+}
+
+fn pull(value: &Value) -> Pull {
+    let (pull, request) = (&value["pull"], &value["pull"]["request"]);
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    Pull {
+        status: value["status"].as_u64().and_then(|status| u16::try_from(status).ok()).unwrap_or(200),
+        generation: pull["generation"].as_u64().unwrap_or(1),
+        page: pull["page"].as_u64().and_then(|page| u32::try_from(page).ok()).unwrap_or(1),
+        calendar: text(&request["calendarId"]).or_else(|| text(&request["calendar"])),
+        cursor: text(&request["syncToken"]).or_else(|| text(&request["token"])),
+    }
+}
+
+/// Makes the user and the accounts that `lines` came to, as far as they are not there.
+///
+/// # Errors
+/// The store's, and what the setup lacks.
+pub async fn prepare(context: &Context, setup: &Setup, lines: &[Line]) -> Result<(), ProviderError> {
+    let keys: BTreeSet<&AccountKey> = lines.iter().map(|line| &line.account).collect();
+    if let Err(AccountError::NoSuchUser(_)) = accounts::find(context, &setup.user).await {
+        let named = keys.iter().map(|key| key.name.clone()).filter(|name| name.contains('@'));
+        let emails = if setup.emails.is_empty() { named.collect() } else { setup.emails.clone() };
+        let user = NewUser { name: setup.user.clone(), display_name: None, emails, password: None, admin: false };
+        accounts::create(context, user).await.map_err(of_account)?;
+    }
+    for key in keys {
+        match providers::account(context, key).await {
+            Ok(_) => {}
+            Err(ProviderError::NoSuchAccount(_)) => drop(providers::add(context, entry(setup, key)).await?),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn of_account(error: AccountError) -> ProviderError {
+    match error {
+        AccountError::Store(error) => ProviderError::Store(error),
+        other => ProviderError::Setting(other.to_string()),
+    }
+}
+
+fn entry(setup: &Setup, key: &AccountKey) -> Entry {
+    let hook = setup.secrets.get(&key.provider).map(|secret| secret.replace("{account}", &key.name));
+    let token = matches!(key.provider, Provider::Google | Provider::Microsoft);
+    Entry {
+        key: key.clone(),
+        user: setup.user.clone(),
+        calendar: setup.calendar.clone(),
+        addresses: if key.name.contains('@') { vec![key.name.clone()] } else { Vec::new() },
+        calendars: Vec::new(),
+        base_url: None,
+        token_url: None,
+        client_id: None,
+        options: Vec::new(),
+        poll_seconds: None,
+        secrets: AccountSecrets {
+            hook: hook.map(Secret::new),
+            refresh_token: token.then(|| Secret::new("recorded".to_owned())),
+            ..AccountSecrets::default()
+        },
+    }
+}
+
+/// Plays a line.
+///
+/// # Errors
+/// The store's: the line can be played again.
+pub async fn play(context: &Context, line: &Line) -> Result<Played, ProviderError> {
+    let key = &line.account;
+    let account = providers::account(context, key).await?;
+    let adapter = adapter(key.provider).ok_or_else(|| ProviderError::NoSuchAccount(key.clone()))?;
+    let played = match &line.pull {
+        None => delivered(context, &account, adapter, line).await?,
+        Some(pull) => pulled(context, &account, adapter, line, pull).await?,
+    };
+    providers::note(context, key, |status| played.outcome.count(&mut status.counts)).await?;
+    Ok(played)
+}
+
+async fn delivered(
+    context: &Context,
+    account: &Account,
+    adapter: &dyn Adapter,
+    line: &Line,
+) -> Result<Played, ProviderError> {
+    let secrets = providers::secrets(context, &account.key).await?;
+    let delivery = Delivery {
+        method: "POST".to_owned(),
+        query: None,
+        headers: line.headers.clone(),
+        body: line.body.clone(),
+        at: line.at,
+    };
+    let delivered = adapter.deliver(account, &secrets, &delivery);
+    let mut outcome = Outcome::default();
+    match delivered.effect {
+        Effect::Records(records) => outcome = applied(context, account, records).await?,
+        Effect::DeadLetter(reason) => providers::bury(context, &account.key, &reason, &line.body).await?,
+        // What would have been asked for is in the recording.
+        _ => {}
+    }
+    let class = delivered.class.to_owned();
+    Ok(Played { number: line.number, status: Some(delivered.status), class, outcome })
+}
+
+async fn applied(context: &Context, account: &Account, records: Vec<SourceRecord>) -> Result<Outcome, ProviderError> {
+    ingest::apply(context, account, records).await.map_err(failed)
+}
+
+fn failed(error: Error) -> ProviderError {
+    match error {
+        Error::Store(error) => ProviderError::Store(error),
+        Error::StateChanged => ProviderError::Changed,
+        other => ProviderError::Setting(format!("its records cannot be kept: {other}")),
+    }
+}
+
+async fn pulled(
+    context: &Context,
+    account: &Account,
+    adapter: &dyn Adapter,
+    line: &Line,
+    pull: &Pull,
+) -> Result<Played, ProviderError> {
+    let calendar = pull.calendar.clone().or_else(|| adapter.calendars(account).into_iter().next());
+    let state = PullState {
+        generation: Generation(pull.generation),
+        calendar: calendar.unwrap_or_default(),
+        page: pull.page,
+        cursor: pull.cursor.clone(),
+        next: None,
+        started: line.at,
+    };
+    let Pulled { records, sweep, problems, next } =
+        whole(account, adapter, &state, answer(pull.status, &line.headers, &line.body), line.at);
+    for problem in problems {
+        providers::bury(context, &account.key, &problem, problem.as_bytes()).await?;
+    }
+    let mut outcome = applied(context, account, records).await?;
+    outcome.add(swept(context, account, &state, sweep.as_ref()).await?);
+    let (class, cursor) = match next {
+        Next::Page(_) => ("page", None),
+        Next::Done { cursor, .. } => ("pulled", Some(cursor)),
+        Next::Resync => ("resync", Some(None)),
+        Next::Refresh => ("refresh", None),
+        Next::Wait { .. } => ("wait", None),
+        Next::Broken(_) => ("broken", None),
+    };
+    if let Some(cursor) = cursor {
+        providers::finish_pull(context, &account.key, &state.calendar, pull.generation, cursor).await?;
+    }
+    Ok(Played { number: line.number, status: None, class: class.to_owned(), outcome })
+}
+
+/// What an answer means, and the end of its pull if only single items are still wanted that nobody recorded.
+fn whole(account: &Account, adapter: &dyn Adapter, state: &PullState, answer: Answer, now: Utc) -> Pulled {
+    let mut pulled = adapter.answer(account, state, &answer, now);
+    let is_last = String::from_utf8_lossy(&answer.body).contains("@odata.deltaLink");
+    for _ in 0..PASSED_OVER_MAX {
+        let Next::Page(onward) = &pulled.next else { break };
+        if !is_last {
+            break;
+        }
+        let denied = self::answer(403, &[], &Bytes::from_static(b"{}"));
+        let then = adapter.answer(account, onward, &denied, now);
+        (pulled.sweep, pulled.next) = (then.sweep, then.next);
+    }
+    pulled
+}
+
+fn answer(status: u16, headers: &[(String, String)], body: &Bytes) -> Answer {
+    let field = |(name, value): &(String, String)| {
+        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
+    };
+    Answer {
+        status: StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY),
+        headers: headers.iter().filter_map(field).collect::<HeaderMap>(),
+        body: body.clone(),
+        truncated: false,
+        elapsed: Duration::ZERO,
+    }
+}
+
+/// Pages may come in any order here: a listing ends when all of its pages are there.
+async fn swept(
+    context: &Context,
+    account: &Account,
+    state: &PullState,
+    sweep: Option<&Sweep>,
+) -> Result<Outcome, ProviderError> {
+    if state.cursor.is_some() {
+        return Ok(Outcome::default());
+    }
+    let scope =
+        Scope { provider: account.key.provider, account: account.key.name.clone(), calendar: state.calendar.clone() };
+    let whole = ingest::page(context, account, &scope, state.generation, state.page, sweep).await.map_err(failed)?;
+    match whole {
+        Some(sweep) => ingest::sweep(context, account, &sweep).await.map_err(failed),
+        None => Ok(Outcome::default()),
+    }
+}
+
+/// The lines in another order that depends on `seed` alone (Fisher-Yates over SplitMix64).
+pub fn shuffle<T>(lines: &mut [T], mut seed: u64) {
+    let mut next = move || {
+        seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = seed;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    };
+    for at in (1..lines.len()).rev() {
+        let other = usize::try_from(next() % (at as u64 + 1)).unwrap_or(at);
+        lines.swap(at, other);
+    }
+}
