@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::{BusError, Consumer, Dead, Delivery, Position};
+use super::{BusError, Consumer, Dead, Delivery, Position, pause};
 use crate::base::{Clock, SystemClock};
 
 /// How a consumer is driven.
@@ -78,7 +78,7 @@ pub async fn run(
         };
         tracing::warn!(group = consumer.group(), trouble = %trouble, again_in_ms = delay.as_millis() as u64, "bus.waiting");
         consumer.rewind().await?;
-        let _ = tokio::time::timeout(delay, stop.wait_for(|stop| *stop)).await;
+        pause(delay, stop).await;
         delay = (delay * 2).min(terms.retry_max);
     }
     Ok(())
@@ -108,14 +108,15 @@ async fn step(
     for (delivery, reason) in refused {
         bury(consumer, &delivery, Dead { reason, tries: terms.tries_max }).await?;
     }
-    metrics::histogram!("bus_handler_seconds", "group" => gauges.group.clone()).record(started.elapsed().as_secs_f64());
+    metrics::histogram!("kalends_bus_handler_seconds", "group" => gauges.group.clone())
+        .record(started.elapsed().as_secs_f64());
     let done: Vec<Position> = batch.iter().map(|delivery| delivery.position).collect();
     match consumer.ack(&done).await {
         Ok(()) => gauges.acked(),
         Err(BusError::Lost(why)) => tracing::info!(group = consumer.group(), why, "bus.taken_away"),
         Err(error) => return Err(error),
     }
-    metrics::counter!("bus_records_total", "group" => gauges.group.clone()).increment(done.len() as u64);
+    metrics::counter!("kalends_bus_records_total", "group" => gauges.group.clone()).increment(done.len() as u64);
     Ok(())
 }
 
@@ -131,7 +132,7 @@ async fn bury(consumer: &mut impl Consumer, delivery: &Delivery, dead: Dead) -> 
     let Position { partition, offset } = delivery.position;
     let group = consumer.group().to_owned();
     tracing::error!(group, partition, offset, tries = dead.tries, reason = dead.reason, "bus.dead_letter");
-    metrics::counter!("bus_dead_letters_total", "group" => group).increment(1);
+    metrics::counter!("kalends_bus_dead_letters_total", "group" => group).increment(1);
     Ok(())
 }
 
@@ -147,8 +148,8 @@ impl Gauges {
 
     fn new(group: &str) -> Self {
         // From the start on, so that an alert on a missing series is right.
-        metrics::counter!("bus_dead_letters_total", "group" => group.to_owned()).increment(0);
-        metrics::counter!("bus_rebalances_total", "group" => group.to_owned()).increment(0);
+        metrics::counter!("kalends_bus_dead_letters_total", "group" => group.to_owned()).increment(0);
+        metrics::counter!("kalends_bus_rebalances_total", "group" => group.to_owned()).increment(0);
         Self { group: group.to_owned(), looked: None, acked: Instant::now() }
     }
 
@@ -167,9 +168,10 @@ impl Gauges {
         }
         let age = lag.oldest.map_or(0, |oldest| (SystemClock.now().0 - oldest.0).max(0));
         let set = |name: &'static str, value: f64| metrics::gauge!(name, "group" => self.group.clone()).set(value);
-        set("bus_consumer_lag_records", lag.records as f64);
-        set("bus_oldest_unprocessed_seconds", age as f64);
-        set("bus_last_commit_age_seconds", self.acked.elapsed().as_secs_f64());
-        metrics::gauge!("bus_consumer_seen_seconds", "group" => self.group.clone()).set(SystemClock.now().0 as f64);
+        set("kalends_bus_consumer_lag_records", lag.records as f64);
+        set("kalends_bus_oldest_unprocessed_seconds", age as f64);
+        set("kalends_bus_last_commit_age_seconds", self.acked.elapsed().as_secs_f64());
+        metrics::gauge!("kalends_bus_consumer_seen_seconds", "group" => self.group.clone())
+            .set(SystemClock.now().0 as f64);
     }
 }

@@ -113,3 +113,12 @@ pub struct Dead {
     /// How often it was tried.
     pub tries: u32,
 }
+
+/// Waits, or until `stop` says that it is time to end.
+pub async fn pause(wait: Duration, stop: &mut tokio::sync::watch::Receiver<bool>) {
+    let ending = async {
+        // Whoever could say so is gone: it is time as well.
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    let _ = tokio::time::timeout(wait, ending).await;
+}

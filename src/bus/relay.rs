@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::BusError;
+use super::{BusError, pause};
 use crate::base::{Clock, SystemClock};
 use crate::model::Event;
 use crate::service::Context;
@@ -68,8 +68,8 @@ pub async fn run(
         // Whatever was done and not stored comes again.
         after = None;
         tracing::warn!(trouble = %trouble, again_in_ms = delay.as_millis() as u64, "relay.waiting");
-        metrics::counter!("bus_relay_failures_total").increment(1);
-        let _ = tokio::time::timeout(delay, stop.wait_for(|stop| *stop)).await;
+        metrics::counter!("kalends_bus_relay_failures_total").increment(1);
+        pause(delay, stop).await;
         delay = (delay * 2).min(RETRY_MAX);
     }
     Ok(())
@@ -82,9 +82,9 @@ async fn step(
 ) -> Result<(), BusError> {
     let events = source.next(*after, BATCH, WAIT).await?;
     let now = SystemClock.now().0;
-    metrics::gauge!("bus_relay_seen_seconds").set(now as f64);
+    metrics::gauge!("kalends_bus_relay_seen_seconds").set(now as f64);
     let age = events.first().map_or(0, |event| (now - event.at.0).max(0));
-    metrics::gauge!("bus_relay_oldest_seconds").set(age as f64);
+    metrics::gauge!("kalends_bus_relay_oldest_seconds").set(age as f64);
     if events.is_empty() {
         return Ok(());
     }
@@ -94,8 +94,8 @@ async fn step(
         return Err(BusError::Unavailable("nothing could be published".to_owned()));
     };
     source.done(last.seq).await?;
-    metrics::counter!("bus_relay_published_total").increment(published as u64);
-    metrics::histogram!("bus_relay_seconds").record(started.elapsed().as_secs_f64());
+    metrics::counter!("kalends_bus_relay_published_total").increment(published as u64);
+    metrics::histogram!("kalends_bus_relay_seconds").record(started.elapsed().as_secs_f64());
     *after = Some(last.seq);
     Ok(())
 }

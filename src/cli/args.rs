@@ -140,9 +140,98 @@ pub enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// The bus: where its groups stand, pause and resume them
+    #[command(subcommand)]
+    Bus(BusVerb),
+    /// Carry events to Kafka, and providers' events from it, beside a running server
+    ///
+    /// The server starts it itself unless [bus.kafka] supervise is false. It may be ended at any time, in any way: what was under
+    /// way is done again.
+    Relay(Relay),
+    /// Deliver webhooks in a process of its own, beside a running server
+    ///
+    /// With [bus.kafka] it also reads the topic of changes, as a member of a group. As many as wanted may run; each may be ended at any
+    /// time, in any way.
+    Worker(Worker),
     /// The configuration
     #[command(subcommand)]
     Config(ConfigVerb),
+}
+
+/// `kalends bus`
+#[derive(Debug, Subcommand)]
+pub enum BusVerb {
+    /// Show where the groups stand
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give a group nothing from now on; its place is kept
+    Pause {
+        /// The group: webhooks, relay, or a group of Kafka's
+        group: String,
+    },
+    /// Let a group go on where it stood
+    Resume {
+        /// The group
+        group: String,
+    },
+    /// List what groups of the outbox could not handle
+    Dead {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `kalends relay`
+#[derive(Debug, Args)]
+pub struct Relay {
+    /// One direction only: out (the outbox) or in (providers' events)
+    #[arg(long, value_name = "out|in")]
+    pub only: Option<Direction>,
+    /// Host and port at which to serve metrics
+    #[arg(long, value_name = "ADDR")]
+    pub metrics_listen: Option<String>,
+    /// End when this process is no longer the parent
+    #[arg(long, hide = true, value_name = "PID")]
+    pub parent: Option<u32>,
+}
+
+/// A direction of the relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Direction {
+    /// From the outbox to the topic of changes.
+    Out,
+    /// From the topic of providers' events to the server.
+    In,
+}
+
+/// `kalends worker`
+#[derive(Debug, Args)]
+pub struct Worker {
+    /// One part of the work only: deliver (send webhooks) or consume (read the topic of changes)
+    #[arg(long, value_name = "deliver|consume")]
+    pub only: Option<Work>,
+    /// Requests under way at once
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub in_flight: usize,
+    /// A name that this worker keeps over restarts: Kafka then moves no partitions when it restarts quickly
+    #[arg(long, value_name = "NAME")]
+    pub instance: Option<String>,
+    /// Host and port at which to serve metrics
+    #[arg(long, value_name = "ADDR")]
+    pub metrics_listen: Option<String>,
+}
+
+/// A part of a worker's work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Work {
+    /// Send webhooks.
+    Deliver,
+    /// Read the topic of changes.
+    Consume,
 }
 
 /// `kalends serve`

@@ -148,6 +148,28 @@ pub enum Command {
         /// How to list what was found.
         listing: Listing,
     },
+    /// `bus status`
+    BusStatus {
+        /// How to list.
+        listing: Listing,
+    },
+    /// `bus pause` and `bus resume`
+    BusPause {
+        /// The group.
+        group: String,
+        /// Whether it is given nothing from now on.
+        paused: bool,
+    },
+    /// `bus dead`
+    BusDead {
+        /// How to list.
+        listing: Listing,
+    },
+    /// Not a command: from here on the connection is a link (see `link`).
+    Link {
+        /// The version of its messages.
+        version: u32,
+    },
     /// `backup`; the file is written by the one who called.
     Backup,
     /// `compact`

@@ -6,6 +6,7 @@
 
 pub mod args;
 mod backups;
+mod bus;
 mod calendars;
 pub mod command;
 pub mod config;
@@ -14,17 +15,22 @@ mod doctor;
 mod draft;
 mod freebusy;
 mod ingest;
+mod ingest_topic;
 mod input;
+mod link;
 mod output;
 mod providers;
+mod relay;
 mod run;
 mod serve;
 mod socket;
+mod supervise;
 mod times;
 mod transfers;
 mod watch;
 mod webhooks;
 mod welcome;
+mod worker;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -82,6 +88,16 @@ fn execute(arguments: Arguments) -> Result<Exit, Ended> {
             runtime.block_on(serve::serve(&place.data, config)).map_err(failed)?;
             Ok(Exit::Done)
         }
+        Verb::Relay(relay) => {
+            let config = configuration(&place, None)?;
+            runtime.block_on(relay::relay(&place.data, &config, relay)).map_err(failed)?;
+            Ok(Exit::Done)
+        }
+        Verb::Worker(worker) => {
+            let config = configuration(&place, None)?;
+            runtime.block_on(worker::worker(&place.data, &config, worker)).map_err(failed)?;
+            Ok(Exit::Done)
+        }
         Verb::Doctor { json } => {
             let config = configuration(&place, None).map_err(|(_, why)| why);
             Ok(runtime.block_on(doctor::doctor(&place.data, config, json)))
@@ -116,7 +132,7 @@ fn configuration(place: &Place, serve: Option<&Serve>) -> Result<Config, Ended> 
         if let Some(listen) = serve.and_then(|serve| serve.metrics_listen.as_deref()) {
             raw.set_flag("metrics", "listen", listen, "--metrics-listen")?;
         }
-        let config = Config::build(&raw)?;
+        let config = Config { file: place.config.clone(), ..Config::build(&raw)? };
         config.kafka.check().map_err(config::ConfigError)?;
         Ok(config)
     };
@@ -201,14 +217,18 @@ fn work(verb: Verb) -> Result<(Command, Vec<PathBuf>, Target), Ended> {
             plain(Command::IngestShow { user, listing: Listing::by_flag(json) })
         }
         Verb::Explain { event, user, json } => plain(Command::Explain { event, user, listing: Listing::by_flag(json) }),
+        Verb::Bus(verb) => plain(of_bus(verb)),
         Verb::Freebusy(search) => plain(of_search(search).map_err(usage)?),
         Verb::Verify { rebuild, json } => plain(Command::Verify { rebuild, listing: Listing::by_flag(json) }),
         Verb::Backup { file } => Ok((Command::Backup, Vec::new(), Target::Whole(file))),
         Verb::Compact => plain(Command::Compact),
         Verb::Migrate { to } => plain(Command::Migrate { to: Engine::from(to).name().to_owned() }),
-        Verb::Serve(_) | Verb::Config(_) | Verb::Restore { .. } | Verb::Doctor { .. } => {
-            Err(failed("this command does not work on the store"))
-        }
+        Verb::Serve(_)
+        | Verb::Relay(_)
+        | Verb::Worker(_)
+        | Verb::Config(_)
+        | Verb::Restore { .. }
+        | Verb::Doctor { .. } => Err(failed("this command does not work on the store")),
     }
 }
 
@@ -224,6 +244,15 @@ fn of_user(user: User) -> Result<Command, String> {
         }
         User::Remove { name } => Command::UserRemove { name },
     })
+}
+
+fn of_bus(verb: args::BusVerb) -> Command {
+    match verb {
+        args::BusVerb::Status { json } => Command::BusStatus { listing: Listing::by_flag(json) },
+        args::BusVerb::Pause { group } => Command::BusPause { group, paused: true },
+        args::BusVerb::Resume { group } => Command::BusPause { group, paused: false },
+        args::BusVerb::Dead { json } => Command::BusDead { listing: Listing::by_flag(json) },
+    }
 }
 
 fn of_search(search: args::FreeBusy) -> Result<Command, String> {

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::command::{Command, ImportFile, Listing};
 use super::output::{Exit, Output};
-use super::{backups, calendars, freebusy, ingest, providers, transfers, webhooks};
+use super::{backups, bus, calendars, freebusy, ingest, providers, transfers, webhooks};
 use crate::base::{Interval, Secret, Utc};
 use crate::freebusy::Blocking;
 use crate::model::{UserName, UserNameError};
@@ -120,6 +120,10 @@ async fn dispatch(
             freebusy::search(context, &users, window, meeting, listing, output).await?;
         }
         Command::Verify { rebuild, listing } => return transfers::verify(context, rebuild, listing, output).await,
+        Command::BusStatus { listing } => bus::status(context, listing, output).await?,
+        Command::BusPause { group, paused } => bus::pause(context, &group, paused, output).await?,
+        Command::BusDead { listing } => bus::dead(context, listing, output).await?,
+        Command::Link { .. } => return Err(Failure(Exit::Failed, "a link needs a server that runs".to_owned())),
         Command::Backup => backups::backup(context, output).await?,
         Command::Compact => transfers::compact(context, output).await?,
         Command::Migrate { to } => transfers::migrate(context, &to, output).await?,

@@ -11,6 +11,7 @@ use tokio::sync::watch as channel;
 
 use super::config::{Config, LogFormat};
 use super::socket::Socket;
+use super::supervise::BusSide;
 use super::{open_store, watch, welcome};
 use crate::job::{self, delivery};
 use crate::outbound::Client;
@@ -49,9 +50,10 @@ pub async fn serve(data: &Path, config: Config) -> Result<(), String> {
             None
         }
     };
+    let bus = BusSide::open(&context, &config).await.map_err(|error| error.to_string())?;
     let commands = socket.map(|socket| {
-        let context = Arc::clone(&context);
-        tokio::spawn(async move { socket.serve(&context).await })
+        let (context, links) = (Arc::clone(&context), Arc::clone(&bus.links));
+        tokio::spawn(async move { socket.serve(&context, &links).await })
     });
     let client = config.providers.client()?;
     let providers = tokio::spawn(job::providers::run(Arc::clone(&context), client, wait(stopped.clone())));
@@ -66,11 +68,15 @@ pub async fn serve(data: &Path, config: Config) -> Result<(), String> {
         metrics.is_some().then(|| tokio::spawn(async move { watch::gauges(&context, &config).await }))
     };
     let delivering = tokio::spawn(deliver(Arc::clone(&context), outbound, stopped.clone()));
+    let carrying = bus.start(data, &config, stopped.clone());
     run(app, listener, wait(stopped)).await;
     // It ends by itself, and writes down how accounts fare.
     let _ = providers.await;
     // It writes down what becomes of what is under way, so that nothing is sent twice.
     let _ = delivering.await;
+    for task in carrying {
+        let _ = task.await;
+    }
     for task in [metrics, commands, watching, Some(ending)].into_iter().flatten() {
         task.abort();
         let _ = task.await;
@@ -111,7 +117,7 @@ async fn signals(terminate: std::io::Result<Signal>, interrupt: std::io::Result<
     }
 }
 
-async fn listen(at: &str, setting: &str) -> Result<(TcpListener, std::net::SocketAddr), String> {
+pub(super) async fn listen(at: &str, setting: &str) -> Result<(TcpListener, std::net::SocketAddr), String> {
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::AddrInUse => {
             format!(

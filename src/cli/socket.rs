@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 
 use super::command::{Command, ImportFile};
 use super::output::{Console, Exit, Message, Output};
-use super::run;
+use super::{link, run};
 use crate::service::Context;
 
 const NAME: &str = "kalends.sock";
@@ -73,10 +73,10 @@ impl Socket {
     }
 
     /// Runs the commands that come, until it is dropped.
-    pub async fn serve(&self, context: &Arc<Context>) {
+    pub async fn serve(&self, context: &Arc<Context>, links: &Arc<link::Server>) {
         loop {
             match self.listener.accept().await {
-                Ok((stream, _)) => drop(tokio::spawn(answer(Arc::clone(context), stream))),
+                Ok((stream, _)) => drop(tokio::spawn(answer(Arc::clone(context), Arc::clone(links), stream))),
                 Err(error) => {
                     tracing::warn!(error = %error, "command.not_accepted");
                     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
@@ -92,12 +92,16 @@ impl Drop for Socket {
     }
 }
 
-async fn answer(context: Arc<Context>, stream: UnixStream) {
-    let (reading, writing) = stream.into_split();
+async fn answer(context: Arc<Context>, links: Arc<link::Server>, stream: UnixStream) {
+    let (reading, mut writing) = stream.into_split();
     let mut reader = BufReader::new(reading);
+    let command = read_line::<Command>(&mut reader).await;
+    if let Ok(Command::Link { version: link::VERSION }) = command {
+        return link::serve(&links, &mut reader, &mut writing).await;
+    }
     let (output, messages) = Output::channel();
     let writer = tokio::spawn(write_messages(messages, writing));
-    let exit = match read_line::<Command>(&mut reader).await {
+    let exit = match command {
         Ok(command) => {
             let (sender, files) = mpsc::channel(1);
             let importing = command.takes_files();

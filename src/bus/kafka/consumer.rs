@@ -107,7 +107,7 @@ impl ClientContext for Watch {
 
 impl ConsumerContext for Watch {
     fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        metrics::counter!("bus_rebalances_total", "group" => self.group.clone()).increment(1);
+        metrics::counter!("kalends_bus_rebalances_total", "group" => self.group.clone()).increment(1);
         if let Rebalance::Revoke(list) = rebalance {
             let partitions = numbers(list);
             tracing::info!(group = self.group, ?partitions, "bus.partitions_taken_away");

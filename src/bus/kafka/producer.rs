@@ -60,7 +60,7 @@ impl KafkaPublisher {
     async fn rebuild(&mut self, producer: FutureProducer, why: &KafkaError) {
         let fatal = producer.client().fatal_error().map(|(code, _)| code.to_string());
         tracing::warn!(why = %why, fatal, "relay.producer_made_anew");
-        metrics::counter!("bus_producer_rebuilds_total").increment(1);
+        metrics::counter!("kalends_bus_producer_rebuilds_total").increment(1);
         self.producer = None;
         // Ending it waits for its threads.
         let _ = tokio::task::spawn_blocking(move || {

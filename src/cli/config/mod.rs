@@ -44,6 +44,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// `[bus.kafka]`
     pub kafka: KafkaConfig,
+    /// The file that was read, for processes that the server starts.
+    pub file: Option<PathBuf>,
     /// `[providers]`
     pub providers: ProvidersConfig,
     /// `[webhooks]`
@@ -119,6 +121,7 @@ impl Default for Config {
             metrics_listen: None,
             auth: AuthConfig { realm: "Kalends".to_owned(), allow_plain: false, open_directory: false },
             kafka: KafkaConfig::default(),
+            file: None,
             providers: ProvidersConfig::default(),
             webhooks: WebhooksConfig::default(),
         }

@@ -9,6 +9,8 @@ mod events;
 mod load;
 mod report;
 
+pub use report::line as log_attempt;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -207,14 +209,16 @@ impl Dispatcher {
     /// Writes new events into the lots of those who hear of them.
     async fn hand_out(&mut self) -> Result<Vec<Write>, Error> {
         let paused = outbox::paused(&self.context, outbox::WEBHOOKS).await?;
-        let newest = *self.context.store.newest_event().borrow();
+        // What has not come back through the bus is not handed out yet.
+        let newest = (*self.context.store.newest_event().borrow()).min(self.context.webhooks.ceiling());
         self.more_events = false;
         if paused || newest <= self.position {
             return Ok(Vec::new());
         }
-        let page = self.context.store.events(self.position, EVENTS_MAX).await?;
+        let mut page = self.context.store.events(self.position, EVENTS_MAX).await?;
+        page.rows.retain(|event| event.seq <= newest);
         let Some(last) = page.rows.last().map(|event| event.seq) else { return Ok(Vec::new()) };
-        self.more_events = page.more;
+        self.more_events = page.more && last < newest;
         self.hearing.refresh();
         let events: Vec<Arc<_>> = page.rows.into_iter().map(Arc::new).collect();
         let endpoints: Vec<_> = self.plan.endpoints().cloned().collect();

@@ -9,7 +9,7 @@ use crate::service::{Context, Error};
 use crate::webhook::now;
 
 /// One attempt, for the log.
-pub(super) fn line(outcome: &Outcome, webhook_id: &str) {
+pub fn line(outcome: &Outcome, webhook_id: &str) {
     let good = outcome.class == Class::Delivered;
     tracing::info!(
         webhook.id = webhook_id,

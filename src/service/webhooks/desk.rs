@@ -118,6 +118,7 @@ pub struct Desk {
     changed: Mutex<BTreeSet<EndpointId>>,
     standings: Mutex<BTreeMap<EndpointId, Standing>>,
     asks: Mutex<Option<mpsc::Sender<Ask>>>,
+    ceiling: Mutex<Option<u64>>,
 }
 
 impl Desk {
@@ -150,6 +151,17 @@ impl Desk {
     /// The dispatcher says how endpoints stand.
     pub fn set_standings(&self, standings: BTreeMap<EndpointId, Standing>) {
         *self.standings.lock() = standings;
+    }
+
+    /// Events behind this one are not handed out yet: they have not come back through the bus. `None`: all may be.
+    pub fn set_ceiling(&self, ceiling: Option<u64>) {
+        *self.ceiling.lock() = ceiling;
+        self.bell.notify_one();
+    }
+
+    /// See [`Desk::set_ceiling`].
+    pub fn ceiling(&self) -> u64 {
+        self.ceiling.lock().unwrap_or(u64::MAX)
     }
 
     /// The dispatcher opens the desk to senders.
