@@ -165,11 +165,11 @@ pub struct TestServer {
 
 impl TestServer {
     pub fn start(limits: Limits, options: Options) -> Self {
-        Self::prepared(limits, options, |_| {})
+        Self::prepared(limits, options, |_, _| {})
     }
 
-    /// A server whose context was prepared.
-    pub fn prepared(limits: Limits, options: Options, prepare: impl FnOnce(&mut Context)) -> Self {
+    /// A server whose context was prepared by its address.
+    pub fn prepared(limits: Limits, options: Options, prepare: impl FnOnce(&mut Context, SocketAddr)) -> Self {
         let store = Store::open(&kalends::store::Options {
             dir: std::path::PathBuf::new(),
             engine: Engine::Memory,
@@ -181,19 +181,19 @@ impl TestServer {
 
     /// A server over this store.
     pub fn over(store: Store, limits: Limits, options: Options) -> Self {
-        Self::made(store, limits, options, |_| {})
+        Self::made(store, limits, options, |_, _| {})
     }
 
-    fn made(store: Store, limits: Limits, options: Options, prepare: impl FnOnce(&mut Context)) -> Self {
+    fn made(store: Store, limits: Limits, options: Options, prepare: impl FnOnce(&mut Context, SocketAddr)) -> Self {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let clock = Arc::new(FixedClock::new(Utc(1_800_000_000)));
-        let mut context = Context::new(store, limits);
-        context.clock = Arc::clone(&clock) as _;
-        prepare(&mut context);
-        let context = Arc::new(context);
-        let (stop, stopped) = oneshot::channel();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let address = listener.local_addr().expect("it is bound");
+        let mut context = Context::new(store, limits);
+        context.clock = Arc::clone(&clock) as _;
+        prepare(&mut context, address);
+        let context = Arc::new(context);
+        let (stop, stopped) = oneshot::channel();
         let app = App::new(Arc::clone(&context), options);
         let ended = runtime.spawn(run(app, listener, async {
             let _ = stopped.await;

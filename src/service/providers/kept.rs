@@ -165,7 +165,16 @@ fn completed(
 /// # Errors
 /// [`ProviderError::NoSuchAccount`], or the store's.
 pub async fn account(context: &Context, key: &AccountKey) -> Result<Account, ProviderError> {
-    read(context, key).await.map(|(account, _)| account)
+    read(context, key).await.map(|(account, _)| placed(context, account))
+}
+
+/// With the configured places where the account names none.
+fn placed(context: &Context, mut account: Account) -> Account {
+    let settings = &context.providers.settings;
+    let provider = account.key.provider;
+    account.base_url = account.base_url.or_else(|| settings.base_urls.get(&provider).cloned());
+    account.token_url = account.token_url.or_else(|| settings.token_urls.get(&provider).cloned());
+    account
 }
 
 async fn read(context: &Context, key: &AccountKey) -> Result<(Account, Bytes), ProviderError> {
@@ -184,7 +193,7 @@ pub async fn accounts(context: &Context) -> Result<Vec<Account>, StoreError> {
         let page = context.store.rows(Shelf::Accounts, from..Vec::new(), PAGE).await?;
         for (key, row) in &page.rows {
             if key.last() == Some(&(Part::Account as u8)) {
-                found.push(decode(VERSION, row, "accounts")?);
+                found.push(placed(context, decode(VERSION, row, "accounts")?));
             }
         }
         match page.rows.last() {
