@@ -12,11 +12,12 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::base::Utc;
+use crate::merge::Scope;
 use crate::outbound::Client;
 use crate::provider::run::{Ended, pull, upkeep};
 use crate::provider::{Adapter, adapter};
-use crate::service::Context;
 use crate::service::providers::{self, AccountKey, AccountState, ProviderError, Wanted};
+use crate::service::{Context, ingest};
 
 /// How often, at most, statuses are written down.
 const STATUS_PAUSE: Duration = Duration::from_secs(10);
@@ -24,6 +25,8 @@ const STATUS_PAUSE: Duration = Duration::from_secs(10);
 const TIDY_PAUSE: Duration = Duration::from_secs(3_600);
 /// How often housekeeping is looked at where nothing else happens.
 const UPKEEP_PAUSE: Duration = Duration::from_secs(60);
+/// How often a calendar is listed as a whole because exceptions wait for a series of it.
+const LIST_AGAIN_PAUSE: Duration = Duration::from_secs(86_400);
 /// The longest pause after failures.
 const BACKOFF_MAX: Duration = Duration::from_secs(900);
 /// The longest pause that a provider can ask for.
@@ -68,11 +71,20 @@ struct Runner {
     turns: JoinSet<Turned>,
     /// Whose turn a task is, for tasks that panic.
     tasks: HashMap<Id, AccountKey>,
+    /// What was listed again because a series was missing, lately.
+    listed_again: BTreeMap<Scope, Instant>,
 }
 
 /// Asks providers until `stop` completes.
 pub async fn run(context: Arc<Context>, client: Client, stop: impl Future<Output = ()>) {
-    let mut runner = Runner { context, client, plans: BTreeMap::new(), turns: JoinSet::new(), tasks: HashMap::new() };
+    let mut runner = Runner {
+        context,
+        client,
+        plans: BTreeMap::new(),
+        turns: JoinSet::new(),
+        tasks: HashMap::new(),
+        listed_again: BTreeMap::new(),
+    };
     runner.begin().await;
     let mut stop = std::pin::pin!(stop);
     let mut status_at = Instant::now() + STATUS_PAUSE;
@@ -273,9 +285,54 @@ impl Runner {
         }
     }
 
-    async fn tidy(&self) {
+    async fn tidy(&mut self) {
         self.client.sweep();
         if let Err(error) = providers::forget_old_answers(&self.context).await {
+            tracing::error!(error = %error, "provider.failed");
+        }
+        if let Err(error) = self.tidy_accounts().await {
+            tracing::error!(error = %error, "provider.failed");
+        }
+        match ingest::tidy(&self.context).await {
+            Ok(tidied) => {
+                for (_, scope) in tidied.fetch {
+                    self.list_again(&scope).await;
+                }
+            }
+            Err(error) => tracing::error!(error = %error, "provider.failed"),
+        }
+    }
+
+    /// Removes accounts whose user was removed.
+    async fn tidy_accounts(&self) -> Result<(), ProviderError> {
+        for account in providers::accounts(&self.context).await? {
+            if self.context.store.principal(account.owner).await?.is_none() {
+                providers::remove(&self.context, &account.key).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Exceptions have waited long for their series: the calendar is listed as a whole.
+    async fn list_again(&mut self, scope: &Scope) {
+        let now = Instant::now();
+        self.listed_again.retain(|_, at| now - *at < LIST_AGAIN_PAUSE);
+        if self.listed_again.contains_key(scope) {
+            return;
+        }
+        self.listed_again.insert(scope.clone(), now);
+        let Ok(key) = AccountKey::new(scope.provider, &scope.account) else { return };
+        let Some(plan) = self.plans.get(&key) else { return };
+        let named = plan.pulls.keys().find(|calendar| **calendar == scope.calendar);
+        let done = match named {
+            Some(calendar) => {
+                self.context.providers.waiting.pull(&key, [calendar.clone()]);
+                providers::forget_cursor(&self.context, &key, calendar).await
+            }
+            None if plan.pulls.is_empty() => Ok(()),
+            None => providers::resync(&self.context, &key).await,
+        };
+        if let Err(error) = done {
             tracing::error!(error = %error, "provider.failed");
         }
     }

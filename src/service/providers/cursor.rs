@@ -95,13 +95,22 @@ pub async fn finish_pull(
 /// The store's, or [`ProviderError::Changed`].
 pub async fn forget_cursors(context: &Context, key: &AccountKey) -> Result<(), ProviderError> {
     for (calendar, _) in cursors(context, key).await? {
-        change(context, key, &calendar, |cursor| {
-            cursor.generation += 1;
-            cursor.position_generation = cursor.generation;
-            cursor.position = None;
-        })
-        .await?;
+        forget_cursor(context, key, &calendar).await?;
     }
+    Ok(())
+}
+
+/// The same for one calendar.
+///
+/// # Errors
+/// The store's, or [`ProviderError::Changed`].
+pub async fn forget_cursor(context: &Context, key: &AccountKey, calendar: &str) -> Result<(), ProviderError> {
+    change(context, key, calendar, |cursor| {
+        cursor.generation += 1;
+        cursor.position_generation = cursor.generation;
+        cursor.position = None;
+    })
+    .await?;
     Ok(())
 }
 

@@ -160,12 +160,16 @@ fn completed(
     Ok(secrets)
 }
 
-/// The account.
+/// The account. One whose user was removed is none any more.
 ///
 /// # Errors
 /// [`ProviderError::NoSuchAccount`], or the store's.
 pub async fn account(context: &Context, key: &AccountKey) -> Result<Account, ProviderError> {
-    read(context, key).await.map(|(account, _)| placed(context, account))
+    let (account, _) = read(context, key).await?;
+    if context.store.principal(account.owner).await?.is_none() {
+        return Err(ProviderError::NoSuchAccount(key.clone()));
+    }
+    Ok(placed(context, account))
 }
 
 /// With the configured places where the account names none.

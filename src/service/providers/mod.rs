@@ -17,7 +17,7 @@ mod waiting;
 
 pub use crate::merge::Provider;
 pub use account::{Account, AccountKey, AccountSecrets, AccountState, KeyError, provider_named};
-pub use cursor::{Cursor, begin_pull, cursor, cursors, finish_pull, forget_cursors};
+pub use cursor::{Cursor, begin_pull, cursor, cursors, finish_pull, forget_cursor, forget_cursors};
 pub use dead::{DeadLetter, bury, dead_letters, forget_dead_letters};
 pub use error::ProviderError;
 pub use idempotency::{Remembered, forget_old_answers, remember, remembered};
