@@ -349,7 +349,12 @@ fn a_runner_that_starts_again_goes_on_where_the_last_one_was() {
     fake.state().put(google_event("While it was down", 1));
     let full = |fake: &Fake<Google>| {
         let state = fake.state();
-        state.record.calls.iter().filter(|(kind, asked)| *kind == "list" && asked.parameter("syncToken").is_none()).count()
+        state
+            .record
+            .calls
+            .iter()
+            .filter(|(kind, asked)| *kind == "list" && asked.parameter("syncToken").is_none())
+            .count()
     };
     let full_before = full(&fake);
     world.start();
