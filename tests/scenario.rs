@@ -1,0 +1,320 @@
+//! One Tuesday, six meetings, four providers: the recorded day of `tests/data/scenario-day` through the real adapters, in its order,
+//! twice, and in random orders. `KALENDS_SCENARIO_ORDERS=1000` tries a thousand of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use bytes::Bytes;
+use kalends::base::{FixedClock, Interval, Limits, Secret, Utc};
+use kalends::merge::Provider;
+use kalends::model::UserName;
+use kalends::provider::AccountKey;
+use kalends::provider::replay::{self, Line, Played, Setup};
+use kalends::service::ingest::{self, MeetingView};
+use kalends::service::providers::{self, ProviderSettings, Providers, Vault};
+use kalends::service::{Context, freebusy};
+use kalends::store::{Engine, Options, Store};
+use serde_json::{Value, json};
+
+const DAY: &str = include_str!("data/scenario-day/deliveries.jsonl");
+const EXPECTED: &str = include_str!("data/scenario-day/expected.json");
+/// Random orders where nothing else is said.
+const ORDERS: u64 = 12;
+
+struct Place {
+    context: Context,
+    clock: Arc<FixedClock>,
+}
+
+impl Place {
+    async fn new(lines: &[Line]) -> Self {
+        let options =
+            Options { dir: PathBuf::new(), engine: Engine::Memory, cache_bytes: 1 << 20, tombstones_max: 50_000 };
+        let store = Store::open(&options).expect("a store in memory opens");
+        let mut context = Context::new(store, Limits::default());
+        let clock = Arc::new(FixedClock::new(lines[0].at));
+        let key = base64::engine::general_purpose::STANDARD.encode([7; 32]);
+        let vault = Vault::new(&Secret::new(key)).expect("a key of 32 bytes");
+        context.clock = clock.clone();
+        context.providers = Providers::new(ProviderSettings { vault: Some(vault), ..ProviderSettings::default() });
+        let place = Self { context, clock };
+        replay::prepare(&place.context, &setup(), lines).await.expect("user and accounts");
+        place
+    }
+
+    async fn play(&self, line: &Line) -> Played {
+        self.clock.set(line.at);
+        replay::play(&self.context, line).await.expect("the line can be played")
+    }
+
+    async fn show(&self) -> Vec<MeetingView> {
+        ingest::show(&self.context, None).await.expect("the meetings can be shown")
+    }
+
+    /// Every object of the calendar, by name.
+    async fn objects(&self) -> BTreeMap<String, Bytes> {
+        let user = UserName::new("mara").expect("a name");
+        let calendar =
+            kalends::service::accounts::calendar(&self.context, &user, "default").await.expect("the calendar");
+        let page = self.context.store.objects_with_content(calendar.id, None, 1_000, u64::MAX).await.expect("objects");
+        page.rows.into_iter().map(|(object, bytes)| (object.name, bytes)).collect()
+    }
+
+    /// How many events the outbox holds, and the calendar's revision.
+    async fn marks(&self) -> (usize, u64) {
+        let user = UserName::new("mara").expect("a name");
+        let calendar =
+            kalends::service::accounts::calendar(&self.context, &user, "default").await.expect("the calendar");
+        let events = self.context.store.events(0, 10_000).await.expect("events").rows;
+        let told = events.iter().filter(|event| event.collection == calendar.id).count();
+        (told, calendar.revision.0)
+    }
+}
+
+fn setup() -> Setup {
+    let secrets = [
+        (Provider::Zoom, "kalends-test-zoom-secret-token"),
+        (Provider::Slack, "kalends-test-slack-signing-secret"),
+        (Provider::Microsoft, "kalends-client-state-1"),
+        (Provider::Google, "acct={account}"),
+    ];
+    Setup {
+        user: UserName::new("mara").expect("a name"),
+        calendar: "default".to_owned(),
+        emails: vec!["mara@northwind.example".to_owned(), "mara.lindqvist@contoso.example".to_owned()],
+        secrets: secrets.into_iter().map(|(provider, secret)| (provider, secret.to_owned())).collect(),
+    }
+}
+
+fn lines() -> Vec<Line> {
+    DAY.lines().map(|line| Line::parse(line).expect("a line of the recording")).collect()
+}
+
+fn expected() -> Value {
+    serde_json::from_str(EXPECTED).expect("JSON")
+}
+
+/// Holds what is shown against one expected meeting.
+fn compare(found: &Value, wanted: &Value) {
+    let what = wanted["key"].as_str().expect("a key");
+    let same = [
+        "title",
+        "kind",
+        "organizer",
+        "status",
+        "start_local",
+        "tz",
+        "duration_s",
+        "rrule",
+        "moved",
+        "cancelled_instances",
+        "instances_utc",
+        "my_response",
+        "join_url",
+        "actual",
+    ];
+    for field in same.iter().filter(|field| !wanted[**field].is_null()) {
+        assert_eq!(found[*field], wanted[*field], "{what}: {field}");
+    }
+    if !wanted["uid"].is_null() {
+        assert_eq!(found["uid"], wanted["uid"], "{what}: uid");
+    }
+    if let Some(text) = wanted["description_contains"].as_str() {
+        assert!(found["description"].as_str().is_some_and(|found| found.contains(text)), "{what}: description");
+    }
+    let set = |value: &Value| -> BTreeSet<String> {
+        value["sources"].as_array().expect("sources").iter().map(|one| one.as_str().expect("text").to_owned()).collect()
+    };
+    assert_eq!(set(found), set(wanted), "{what}: sources");
+}
+
+fn compare_all(views: &[MeetingView]) {
+    let expected = expected();
+    let wanted = expected["meetings"].as_array().expect("meetings");
+    let titles: Vec<&Value> = views.iter().map(|view| &view.summary["title"]).collect();
+    assert_eq!(views.len(), wanted.len(), "{titles:?}");
+    for one in wanted {
+        let found = views.iter().find(|view| view.summary["title"] == one["title"]);
+        compare(&found.unwrap_or_else(|| panic!("{} is missing among {titles:?}", one["title"])).summary, one);
+    }
+    for absent in expected["absent"].as_array().expect("absent") {
+        assert!(views.iter().all(|view| view.summary["title"] != absent["title"]), "{absent}");
+    }
+}
+
+async fn compare_busy(place: &Place) {
+    let expected = expected();
+    let user = UserName::new("mara").expect("a name");
+    let calendar = kalends::service::accounts::calendar(&place.context, &user, "default").await.expect("the calendar");
+    for (day, wanted) in expected["busy_utc"].as_object().expect("days") {
+        let start = Utc(chrono::NaiveDate::parse_from_str(day, "%Y-%m-%d")
+            .expect("a date")
+            .and_hms_opt(0, 0, 0)
+            .expect("midnight")
+            .and_utc()
+            .timestamp());
+        let window = Interval::new(start, start.plus(86_400));
+        let periods = freebusy::busy(&place.context, &calendar, window).await.expect("free-busy");
+        let time = |at: Utc| at.naive().format("%H:%M").to_string();
+        let found: Vec<[String; 2]> =
+            periods.iter().map(|period| [time(period.interval.start), time(period.interval.end)]).collect();
+        assert_eq!(json!(found), *wanted, "{day}");
+    }
+}
+
+async fn compare_cursors(place: &Place) {
+    for (account, wanted) in expected()["sync_state"].as_object().expect("sync_state") {
+        let (provider, name) = account.split_once(':').expect("provider and account");
+        let provider = providers::provider_named(provider).expect("a provider");
+        let key = AccountKey::new(provider, name).expect("an account");
+        let cursors = providers::cursors(&place.context, &key).await.expect("cursors");
+        let wanted = wanted.as_str().expect("a cursor");
+        let is = |position: &Option<String>| {
+            position.as_deref().is_some_and(|held| held == wanted || held.ends_with(&format!("={wanted}")))
+        };
+        assert!(cursors.iter().any(|(_, cursor)| is(&cursor.position)), "{account}: {cursors:?}");
+    }
+}
+
+/// What people see of the meetings, without what is only known here.
+fn visible(views: &[MeetingView]) -> BTreeMap<String, Value> {
+    let seen = |view: &MeetingView| {
+        let mut summary = view.summary.clone();
+        summary["sources"] = Value::Null;
+        (view.key.clone(), summary)
+    };
+    views.iter().map(seen).collect()
+}
+
+#[tokio::test]
+async fn the_day_in_its_order_is_as_a_careful_person_would_say() {
+    let lines = lines();
+    let place = Place::new(&lines).await;
+    let answers = expected()["http_answers"].clone();
+    let (mut told, mut revision) = place.marks().await;
+    let mut before = place.objects().await;
+    for line in &lines {
+        let played = place.play(line).await;
+        let wanted = &answers[line.number.to_string()];
+        assert_eq!(json!(played.status), *wanted, "the answer to line {}", line.number);
+        let (told_now, revision_now) = place.marks().await;
+        let after = place.objects().await;
+        let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        let changed = names.into_iter().filter(|name| before.get(*name) != after.get(*name)).count();
+        assert_eq!(told_now - told, changed, "events of line {}", line.number);
+        assert_eq!(revision_now - revision, changed as u64, "revisions of line {}", line.number);
+        assert_eq!(played.outcome.changes.len(), changed, "changes of line {}", line.number);
+        (told, revision, before) = (told_now, revision_now, after);
+    }
+    compare_all(&place.show().await);
+    compare_busy(&place).await;
+    compare_cursors(&place).await;
+    assert_eq!(place.context.store.check().await.expect("checked"), []);
+    // The whole day once more: nothing is new, nothing is told.
+    let (shown, marks) = (visible(&place.show().await), place.marks().await);
+    for line in &lines {
+        let played = place.play(line).await;
+        assert!(played.outcome.changes.is_empty(), "line {} again: {:?}", line.number, played.outcome);
+    }
+    assert_eq!((visible(&place.show().await), place.marks().await), (shown, marks));
+}
+
+#[tokio::test]
+async fn lines_that_change_nothing_visible_make_no_event() {
+    let lines = lines();
+    let place = Place::new(&lines).await;
+    let silent = [1, 4, 8, 9, 10, 12, 13, 14, 19, 20, 24, 25, 29, 30, 31, 32];
+    for line in &lines {
+        let played = place.play(line).await;
+        if silent.contains(&line.number) {
+            assert!(played.outcome.changes.is_empty(), "line {}: {:?}", line.number, played.outcome);
+        }
+        if line.number == 31 || line.number == 32 {
+            assert_eq!(played.class, "forged", "line {}", line.number);
+        }
+    }
+}
+
+#[tokio::test]
+async fn any_order_and_any_repetition_end_in_the_same_bytes() {
+    let lines = lines();
+    let place = Place::new(&lines).await;
+    for line in &lines {
+        place.play(line).await;
+    }
+    let (wanted, shown) = (place.objects().await, place.show().await);
+    let orders = std::env::var("KALENDS_SCENARIO_ORDERS").ok().and_then(|text| text.parse().ok()).unwrap_or(ORDERS);
+    for seed in 0..orders {
+        let mut order: Vec<Line> = lines.clone();
+        if seed % 2 == 1 {
+            order.extend(lines.clone());
+        }
+        replay::shuffle(&mut order, seed);
+        let place = Place::new(&lines).await;
+        for line in &order {
+            place.play(line).await;
+        }
+        let numbers: Vec<u64> = order.iter().map(|line| line.number).collect();
+        assert_eq!(place.show().await, shown, "seed {seed}: {numbers:?}");
+        assert_eq!(place.objects().await, wanted, "seed {seed}: {numbers:?}");
+        if seed < 4 {
+            compare_busy(&place).await;
+            compare_cursors(&place).await;
+            assert_eq!(place.context.store.check().await.expect("checked"), []);
+        }
+    }
+}
+
+#[tokio::test]
+async fn deliveries_from_several_tasks_converge() {
+    let lines = lines();
+    let place = Place::new(&lines).await;
+    for line in &lines {
+        place.play(line).await;
+    }
+    let wanted = place.objects().await;
+    let place = Arc::new(Place::new(&lines).await);
+    let mut tasks = tokio::task::JoinSet::new();
+    for part in 0..4 {
+        let (place, lines) = (Arc::clone(&place), lines.clone());
+        tasks.spawn(async move {
+            for (at, line) in lines.iter().enumerate() {
+                if at % 4 == part || at % 3 == part {
+                    while replay::play(&place.context, line).await.is_err() {}
+                }
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.expect("no task fails");
+    }
+    // The clock stood still meanwhile: what the signatures' window refused comes once more.
+    for line in &lines {
+        place.play(line).await;
+    }
+    assert_eq!(place.objects().await, wanted);
+    let kinds: BTreeSet<String> = place.show().await.iter().map(|view| view.summary["kind"].to_string()).collect();
+    assert_eq!(kinds.len(), 2);
+}
+
+#[tokio::test]
+async fn a_meeting_is_explained_by_its_records_and_rules() {
+    let lines = lines();
+    let place = Place::new(&lines).await;
+    for line in &lines {
+        place.play(line).await;
+    }
+    for name in ["m3initech@google.com", "zoom:84512345678", "google:m3initech"] {
+        let explained = ingest::explain(&place.context, name, None).await.expect(name);
+        let told = explained.json();
+        assert_eq!(told["meeting"]["title"], "Customer call Initech", "{name}");
+        let records = told["records"].as_array().expect("records");
+        assert!(records.iter().any(|record| record["id"] == "84512345678"), "{name}");
+        assert!(told["decided"].as_array().is_some_and(|decided| !decided.is_empty()), "{name}");
+    }
+    let stale = ingest::explain(&place.context, "microsoft:AAkALgM2", None).await.expect("M2").json();
+    let google = stale["records"].as_array().expect("records").iter().find(|one| one["id"] == "_m2incoming0copy");
+    assert!(google.is_some_and(|record| record["stale"].as_u64() >= Some(1)), "{stale:#}");
+}
