@@ -27,6 +27,8 @@ pub struct WebhooksConfig {
     pub schedule: Vec<u64>,
     /// How long events, attempts and dead letters are kept.
     pub retention_days: u64,
+    /// Seconds for which an endpoint that fails is left alone at first.
+    pub breaker_seconds: u64,
     /// Days without a success after which an endpoint is disabled.
     pub disable_days: u64,
     /// Hours in which both secrets sign after a rotation.
@@ -57,6 +59,7 @@ impl Default for WebhooksConfig {
             total_seconds: policy.total_timeout.as_secs(),
             schedule: settings.schedule.delays_ms.iter().map(|ms| ms / 1_000).collect(),
             retention_days: settings.retention_days,
+            breaker_seconds: settings.breaker_seconds,
             disable_days: settings.disable_days,
             rotation_hours: settings.rotation_seconds / 3_600,
             in_flight_max: settings.in_flight_max as u64,
@@ -73,6 +76,7 @@ impl WebhooksConfig {
                 ..Schedule::default()
             },
             retention_days: self.retention_days,
+            breaker_seconds: self.breaker_seconds,
             disable_days: self.disable_days,
             rotation_seconds: self.rotation_hours.saturating_mul(3_600),
             in_flight_max: usize::try_from(self.in_flight_max).unwrap_or(usize::MAX),
@@ -161,6 +165,14 @@ pub(super) fn rows() -> Vec<Setting> {
             "",
             |config, value| between(value, 1, 3_650).map(|days| config.webhooks.retention_days = days),
             |config| Some(config.webhooks.retention_days.to_string()),
+        ),
+        row(
+            "breaker_seconds",
+            "For how long an endpoint that failed ten times in a row is left alone before one message is tried; each time twice as long, \
+             at most thirty times.",
+            "",
+            |config, value| between(value, 1, 3_600).map(|seconds| config.webhooks.breaker_seconds = seconds),
+            |config| Some(config.webhooks.breaker_seconds.to_string()),
         ),
         row(
             "disable_days",

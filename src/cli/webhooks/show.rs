@@ -99,6 +99,14 @@ fn tried(attempt: &Try) -> String {
     format!("{} {}{status} {took}ms", instant(Millis(attempt.began_ms)), attempt.class.name())
 }
 
+fn place(story: &Story) -> String {
+    format!("{}#{}", story.calendar, story.sequence)
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
 /// Deliveries, each with its attempts below it.
 pub(super) async fn deliveries(found: &[Told], listing: Listing, output: &Output) {
     if listing == Listing::Json {
@@ -111,9 +119,9 @@ pub(super) async fn deliveries(found: &[Told], listing: Listing, output: &Output
         rows.push(vec![
             told.story.webhook_id.clone(),
             kind.to_owned(),
-            format!("{}#{}", told.story.calendar, told.story.sequence),
+            if told.story.calendar.is_empty() { "-".to_owned() } else { place(&told.story) },
             render::fate(told.story.fate).to_owned(),
-            told.story.reason.clone().unwrap_or(path),
+            told.story.reason.as_deref().map_or(path, |reason| first_line(reason).to_owned()),
         ]);
         for attempt in &told.story.attempts {
             rows.push(vec![format!("  attempt {}", attempt.number), tried(attempt)]);
@@ -168,7 +176,7 @@ fn exceptions(Audited { report, .. }: &Audited) -> String {
             text.push_str(&format!("    and {} more (--limit)\n", total - shown as u64));
         }
     };
-    let name = |story: &Story| format!("{} {}#{}", story.webhook_id, story.calendar, story.sequence);
+    let name = |story: &Story| format!("{} {}", story.webhook_id, place(story));
     let repeated = &report.more_than_once;
     if repeated.total > 0 {
         text.push_str("  more than once, or perhaps:\n");
@@ -196,7 +204,7 @@ fn exceptions(Audited { report, .. }: &Audited) -> String {
     if missing.total > 0 {
         text.push_str("  not delivered:\n");
         for found in &missing.first {
-            let reason = found.story.reason.as_deref().unwrap_or("not tried yet");
+            let reason = found.story.reason.as_deref().map_or("not tried yet", first_line);
             let perhaps = if found.perhaps { ", and may be there all the same" } else { "" };
             let fate = render::fate(found.story.fate);
             text.push_str(&format!("    {}: {fate}, {reason}{perhaps}\n", name(&found.story)));

@@ -109,6 +109,7 @@ fn told(endpoint: &Endpoint, number: u64, event: Option<Event>, calendar: String
     let story = Story {
         webhook_id,
         sequence: event.as_ref().map_or(0, |event| event.revision.0),
+        changed_ms: event.as_ref().map_or(0, |event| Millis::from(event.at).0),
         fate: Fate::Waiting,
         reason: None,
         attempts: Vec::new(),

@@ -188,7 +188,8 @@ async fn story(
     };
     let (fate, reason) = standing.fate(event.seq, &attempts);
     let webhook_id = webhook_id(endpoint.id, event);
-    Ok(Story { webhook_id, calendar, sequence: event.revision.0, fate, reason, attempts })
+    let changed_ms = Millis::from(event.at).0;
+    Ok(Story { webhook_id, calendar, sequence: event.revision.0, changed_ms, fate, reason, attempts })
 }
 
 /// How many events have not been handed out to endpoints yet.

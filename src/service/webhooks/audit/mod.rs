@@ -22,6 +22,8 @@ pub struct Story {
     pub calendar: String,
     /// The calendar's sequence of the change.
     pub sequence: u64,
+    /// When the change was made: no attempt began before. Milliseconds since 1970.
+    pub changed_ms: i64,
     /// What became of it.
     pub fate: Fate,
     /// Why it was given up, or failed last.
@@ -217,7 +219,12 @@ impl Audit {
         if let Some(first) = taken.first() {
             // An attempt without an answer may have been the one that brought it.
             let before = story.attempts.iter().filter(|attempt| attempt.end == End::NoAnswer);
-            let began_ms = before.map(|attempt| attempt.began_ms).fold(first.began_ms, i64::min);
+            // When one began that the server did not see the end of is not known either.
+            let begins = before.map(|attempt| match attempt.class {
+                Class::Lost => story.changed_ms,
+                _ => attempt.began_ms,
+            });
+            let began_ms = begins.fold(first.began_ms, i64::min);
             let arrival = Arrival {
                 sequence: story.sequence,
                 began_ms,
@@ -285,6 +292,7 @@ mod tests {
             webhook_id: format!("msg_{sequence}"),
             calendar: "anna/default".to_owned(),
             sequence,
+            changed_ms: 0,
             fate,
             reason: None,
             attempts: attempts.collect(),
