@@ -213,7 +213,7 @@ impl<'a> Worker<'a> {
 
     fn commit_group(&mut self, batches: Vec<Waiting>) {
         let engine = self.shared.engine();
-        let mut group = Group::new(&*engine, self.shared.terms, self.shared.durable_events());
+        let mut group = Group::new(&*engine, &self.shared.rows, self.shared.terms, self.shared.durable_events());
         let mut answers = Vec::with_capacity(batches.len());
         for (batch, answer) in batches {
             self.garbage |= batch.writes.iter().any(|write| matches!(write, Write::DeleteCollection(_)));

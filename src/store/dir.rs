@@ -17,7 +17,7 @@ use std::sync::Arc;
 use rustix::fs::{FlockOperation, flock, statvfs};
 
 use super::StoreError;
-use super::kv::{Changes, Fjall, Kv, Sled, io_error};
+use super::kv::{Changes, Fjall, Journaled, Kv, Sled, io_error};
 
 /// The format of the rows that this program writes.
 pub(super) const FORMAT: u64 = 1;
@@ -238,7 +238,7 @@ pub(super) fn first_marker(options: &Options) -> Result<Marker, StoreError> {
 /// Opens an engine in a directory of its own.
 pub(super) fn open_engine(engine: Engine, path: &Path, cache_bytes: u64) -> Result<Arc<dyn Kv>, StoreError> {
     Ok(match engine {
-        Engine::Sled => Arc::new(Sled::open(path, cache_bytes)?),
+        Engine::Sled => Arc::new(Journaled::open(Arc::new(Sled::open(path, cache_bytes)?), path)?),
         Engine::Fjall => Arc::new(Fjall::open(path, cache_bytes)?),
         Engine::Memory => Arc::new(super::kv::Memory::default()),
     })

@@ -2,13 +2,12 @@
 //! far. A batch that fails leaves nothing of itself; a row that several batches change is written once.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::iter::Peekable;
-use std::ops::{Bound, ControlFlow};
 
 use bytes::Bytes;
 
+use super::cache::RowCache;
 use super::keys::{self, Key};
-use super::kv::{Changes, Kv, Visit};
+use super::kv::{Changes, Kv, Visit, scan_over};
 use super::rows::{self, CollectionRow};
 use super::{CommitError, StoreError};
 use crate::base::{CollectionId, PrincipalId, Revision, Utc};
@@ -28,6 +27,7 @@ pub(super) struct Terms {
 /// The batches applied together.
 pub(super) struct Group<'a> {
     kv: &'a dyn Kv,
+    rows: &'a RowCache,
     pub(super) terms: Terms,
     changes: Changes,
     /// Collections that the group has looked at; `None` is a deleted one. Written as rows at its end, since each
@@ -51,9 +51,10 @@ struct Undo {
 }
 
 impl<'a> Group<'a> {
-    pub(super) fn new(kv: &'a dyn Kv, terms: Terms, seq: u64) -> Self {
+    pub(super) fn new(kv: &'a dyn Kv, rows: &'a RowCache, terms: Terms, seq: u64) -> Self {
         Self {
             kv,
+            rows,
             terms,
             changes: Changes::new(),
             collections: HashMap::new(),
@@ -128,30 +129,7 @@ impl<'a> Group<'a> {
 
     /// Visits the rows as the group has left them. Collections' own rows are not among those it knows.
     pub(super) fn scan(&self, (from, to): &(Key, Key), visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        let mut over = self.changes.range::<Key, _>((Bound::Included(from), Bound::Excluded(to))).peekable();
-        let mut broken = false;
-        self.kv.scan(from, to, &mut |key, value| {
-            if emit_before(&mut over, key, visit)?.is_break() {
-                broken = true;
-                return Ok(ControlFlow::Break(()));
-            }
-            let flow = match over.next_if(|(covering, _)| covering.as_slice() == key) {
-                Some((key, Some(value))) => visit(key, value)?,
-                Some((_, None)) => ControlFlow::Continue(()),
-                None => visit(key, value)?,
-            };
-            broken = flow.is_break();
-            Ok(flow)
-        })?;
-        if !broken {
-            for (key, value) in over {
-                let Some(value) = value else { continue };
-                if visit(key, value)?.is_break() {
-                    break;
-                }
-            }
-        }
-        Ok(())
+        scan_over(self.kv, &self.changes, (from, to), visit)
     }
 
     /// The collection as the group has left it.
@@ -181,9 +159,9 @@ impl<'a> Group<'a> {
 
     fn load(&mut self, id: CollectionId) -> Result<(), StoreError> {
         if !self.collections.contains_key(&id)
-            && let Some(row) = self.kv.get(&keys::collection(id))?
+            && let Some(row) = self.rows.collection(self.kv, id)?
         {
-            self.collections.insert(id, Some(rows::decode(&row, "collections")?));
+            self.collections.insert(id, Some(CollectionRow::clone(&row)));
         }
         Ok(())
     }
@@ -240,20 +218,4 @@ impl<'a> Group<'a> {
 
 fn missing(id: CollectionId) -> CommitError {
     CommitError::Failed { assert: super::Assert::CollectionPresent(id), found: None }
-}
-
-/// Visits the group's own rows that come before the engine's next one.
-fn emit_before<'c>(
-    over: &mut Peekable<impl Iterator<Item = (&'c Key, &'c Option<Bytes>)>>,
-    next: &[u8],
-    visit: &mut Visit<'_>,
-) -> Result<ControlFlow<()>, StoreError> {
-    while let Some((key, value)) = over.next_if(|(key, _)| key.as_slice() < next) {
-        if let Some(value) = value
-            && visit(key, value)?.is_break()
-        {
-            return Ok(ControlFlow::Break(()));
-        }
-    }
-    Ok(ControlFlow::Continue(()))
 }

@@ -15,6 +15,7 @@
 mod asserts;
 mod backup;
 mod batch;
+mod cache;
 mod check;
 mod committer;
 mod dir;

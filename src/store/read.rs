@@ -2,13 +2,15 @@
 //! is applied, so the calls are made where the caller runs; pages keep each of them short.
 
 use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
+use super::cache::RowCache;
 use super::keys::{self, Key, Table};
 use super::kv::Kv;
-use super::rows::{self, CollectionRow};
+use super::rows;
 use super::{Condition, Page, Store, StoreError};
 use crate::base::{CollectionId, PrincipalId, Revision, Utc};
 use crate::model::{Change, ChangeKind, Collection, Credentials, Event, Lock, Object, Principal, Shelf, UserName};
@@ -16,15 +18,17 @@ use crate::model::{Change, ChangeKind, Collection, Credentials, Event, Lock, Obj
 impl Store {
     /// The principal with that id.
     pub async fn principal(&self, id: PrincipalId) -> Result<Option<Principal>, StoreError> {
-        let kv = &**self.0.shared.read();
-        get(kv, &keys::principal(id), "principals")
+        let shared = &self.0.shared;
+        let found = shared.rows.principal(&**shared.read(), id)?;
+        Ok(found.map(Arc::unwrap_or_clone))
     }
 
     /// The principal of that name.
     pub async fn principal_named(&self, name: &UserName) -> Result<Option<Principal>, StoreError> {
-        let kv = &**self.0.shared.read();
-        match get(kv, &keys::principal_name(name), "principals' names")? {
-            Some(id) => get(kv, &keys::principal(id), "principals"),
+        let shared = &self.0.shared;
+        let kv = &**shared.read();
+        match shared.rows.principal_id(kv, name)? {
+            Some(id) => Ok(shared.rows.principal(kv, id)?.map(Arc::unwrap_or_clone)),
             None => Ok(None),
         }
     }
@@ -56,22 +60,24 @@ impl Store {
 
     /// The collection with that id.
     pub async fn collection(&self, id: CollectionId) -> Result<Option<Collection>, StoreError> {
-        let kv = &**self.0.shared.read();
-        collection(kv, id)
+        let shared = &self.0.shared;
+        collection(&shared.rows, &**shared.read(), id)
     }
 
     /// The collection called `name` in `parent`.
     pub async fn child(&self, parent: CollectionId, name: &str) -> Result<Option<Collection>, StoreError> {
-        let kv = &**self.0.shared.read();
-        match get(kv, &keys::member(Table::Children, parent, name), "children")? {
-            Some(id) => collection(kv, id),
+        let shared = &self.0.shared;
+        let kv = &**shared.read();
+        match shared.rows.child(kv, parent, name)? {
+            Some(id) => collection(&shared.rows, kv, id),
             None => Ok(None),
         }
     }
 
     /// The collections in `parent`, by name.
     pub async fn children(&self, parent: CollectionId) -> Result<Vec<Collection>, StoreError> {
-        let kv = &**self.0.shared.read();
+        let shared = &self.0.shared;
+        let kv = &**shared.read();
         let mut ids: Vec<CollectionId> = Vec::new();
         let (from, to) = keys::within(Table::Children, parent.0);
         kv.scan(&from, &to, &mut |_, row| {
@@ -80,7 +86,7 @@ impl Store {
         })?;
         let mut children = Vec::with_capacity(ids.len());
         for id in ids {
-            children.extend(collection(kv, id)?);
+            children.extend(collection(&shared.rows, kv, id)?);
         }
         Ok(children)
     }
@@ -170,8 +176,9 @@ impl Store {
         since: Revision,
         limit: usize,
     ) -> Result<Option<(Collection, Page<Change>)>, StoreError> {
-        let kv = &**self.0.shared.read();
-        match collection(kv, id)? {
+        let shared = &self.0.shared;
+        let kv = &**shared.read();
+        match collection(&shared.rows, kv, id)? {
             Some(collection) => Ok(Some((collection, changes(kv, id, since, limit)?))),
             None => Ok(None),
         }
@@ -254,9 +261,8 @@ fn get<T: DeserializeOwned>(kv: &dyn Kv, key: &[u8], what: &str) -> Result<Optio
     kv.get(key)?.map(|row| rows::decode(&row, what)).transpose()
 }
 
-fn collection(kv: &dyn Kv, id: CollectionId) -> Result<Option<Collection>, StoreError> {
-    let row: Option<CollectionRow> = get(kv, &keys::collection(id), "collections")?;
-    Ok(row.map(|row| row.collection))
+fn collection(rows: &RowCache, kv: &dyn Kv, id: CollectionId) -> Result<Option<Collection>, StoreError> {
+    Ok(rows.collection(kv, id)?.map(|row| row.collection.clone()))
 }
 
 fn object(kv: &dyn Kv, id: CollectionId, name: &str) -> Result<Option<Object>, StoreError> {

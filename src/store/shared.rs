@@ -9,6 +9,7 @@ use std::time::Instant;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::watch;
 
+use super::cache::RowCache;
 use super::dir::{self, Options};
 use super::group::Terms;
 use super::keys::{self, Table};
@@ -26,6 +27,8 @@ pub(super) struct Shared {
     pub(super) terms: Terms,
     pub(super) options: Options,
     pub(super) snapshots: Snapshots,
+    /// Rows that are read all the time. Used only while the engine is held.
+    pub(super) rows: RowCache,
     locks: RwLock<BTreeMap<LockToken, Lock>>,
     /// The number of the newest durable event.
     durable: AtomicU64,
@@ -53,6 +56,7 @@ impl Shared {
             terms: Terms { epoch, tombstones_max: options.tombstones_max },
             options: options.clone(),
             snapshots: Snapshots::default(),
+            rows: RowCache::default(),
             locks: RwLock::new(stored_locks(&*engine)?),
             durable: AtomicU64::new(durable),
             bell: watch::Sender::new(durable),
@@ -109,12 +113,7 @@ impl Shared {
         }
         self.has_space_for(changes)?;
         let begun = Instant::now();
-        let done = self.apply(changes).and_then(|()| {
-            let applied = Instant::now();
-            let synced = self.engine().sync();
-            metrics::histogram!("kalends_store_sync_seconds").record(applied.elapsed());
-            synced
-        });
+        let done = self.make_durable(changes);
         metrics::histogram!("kalends_store_commit_seconds").record(begun.elapsed());
         match &done {
             Ok(()) => self.announce(newest_event),
@@ -133,6 +132,18 @@ impl Shared {
     /// Hears of the newest durable event.
     pub(super) fn listen(&self) -> watch::Receiver<u64> {
         self.bell.subscribe()
+    }
+
+    fn make_durable(&self, changes: &Changes) -> Result<(), StoreError> {
+        let engine = self.engine();
+        let begun = Instant::now();
+        engine.write_ahead(changes)?;
+        let ahead = begun.elapsed();
+        self.apply(changes)?;
+        let begun = Instant::now();
+        let synced = engine.sync();
+        metrics::histogram!("kalends_store_sync_seconds").record(ahead + begun.elapsed());
+        synced
     }
 
     /// Refuses changes that the disk may not have room for.
@@ -155,6 +166,7 @@ impl Shared {
     fn apply(&self, changes: &Changes) -> Result<(), StoreError> {
         let engine = self.engine.write();
         self.snapshots.keep(&**engine, changes)?;
+        self.rows.forget(changes);
         engine.apply(changes)?;
         self.follow_locks(changes)
     }

@@ -60,6 +60,10 @@ impl Kv for Faulty {
         self.inner.scan(from, to, visit)
     }
 
+    fn write_ahead(&self, changes: &Changes) -> Result<(), StoreError> {
+        self.inner.write_ahead(changes)
+    }
+
     fn apply(&self, changes: &Changes) -> Result<(), StoreError> {
         self.meet(Fault::Apply)?;
         self.inner.apply(changes)

@@ -3,16 +3,19 @@
 
 mod faulty;
 mod fjall;
+mod journal;
 mod memory;
 mod sled;
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
+use std::iter::Peekable;
+use std::ops::{Bound, ControlFlow};
 
 use bytes::Bytes;
 
 pub use self::faulty::{Fault, Faulty};
 pub(super) use self::fjall::Fjall;
+pub(super) use self::journal::Journaled;
 pub use self::memory::Memory;
 pub(super) use self::sled::Sled;
 use super::{Engine, StoreError};
@@ -37,6 +40,16 @@ pub trait Kv: Send + Sync {
     /// If the storage fails or is damaged, and what `visit` returned.
     fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError>;
 
+    /// Makes it survive a power cut that `changes` are applied next: if a crash comes before they are durable otherwise, the next
+    /// opening applies them. An engine that has no way of its own for that does nothing here, and its `sync` after
+    /// applying does it.
+    ///
+    /// # Errors
+    /// If the storage fails; whether they will be applied at the next opening is not known before that.
+    fn write_ahead(&self, _changes: &Changes) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Applies all of `changes` or, over a crash, none. Readers may see a part of them until this returns: whoever
     /// needs more keeps them out.
     ///
@@ -44,7 +57,7 @@ pub trait Kv: Send + Sync {
     /// If the storage fails; what is applied then is not known before the next opening.
     fn apply(&self, changes: &Changes) -> Result<(), StoreError>;
 
-    /// Makes what was applied survive a power cut.
+    /// Makes what was applied survive a power cut, if [`Kv::write_ahead`] did not do so.
     ///
     /// # Errors
     /// If the storage fails; what is durable then is not known before the next opening.
@@ -58,6 +71,61 @@ pub trait Kv: Send + Sync {
 
     /// Which engine it is.
     fn kind(&self) -> Engine;
+}
+
+/// Visits the rows of `kv` from `from` to `to` as they are when `over` is applied to them.
+pub(super) fn scan_over(
+    kv: &dyn Kv,
+    over: &Changes,
+    (from, to): (&[u8], &[u8]),
+    visit: &mut Visit<'_>,
+) -> Result<(), StoreError> {
+    if from >= to {
+        return Ok(());
+    }
+    let mut over = over.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to))).peekable();
+    if over.peek().is_none() {
+        return kv.scan(from, to, visit);
+    }
+    let mut broken = false;
+    kv.scan(from, to, &mut |key, value| {
+        if emit_before(&mut over, key, visit)?.is_break() {
+            broken = true;
+            return Ok(ControlFlow::Break(()));
+        }
+        let flow = match over.next_if(|(covering, _)| covering.as_slice() == key) {
+            Some((key, Some(value))) => visit(key, value)?,
+            Some((_, None)) => ControlFlow::Continue(()),
+            None => visit(key, value)?,
+        };
+        broken = flow.is_break();
+        Ok(flow)
+    })?;
+    if !broken {
+        for (key, value) in over {
+            let Some(value) = value else { continue };
+            if visit(key, value)?.is_break() {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Visits the covering rows that come before the engine's next one.
+fn emit_before<'c>(
+    over: &mut Peekable<impl Iterator<Item = (&'c Vec<u8>, &'c Option<Bytes>)>>,
+    next: &[u8],
+    visit: &mut Visit<'_>,
+) -> Result<ControlFlow<()>, StoreError> {
+    while let Some((key, value)) = over.next_if(|(key, _)| key.as_slice() < next) {
+        if let Some(value) = value
+            && visit(key, value)?.is_break()
+        {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
 }
 
 /// The error in words for an operating system's error while doing `what`.
