@@ -151,6 +151,7 @@ fn options(config: &Config, tls: Option<Tls>) -> Options {
         trusted_proxies: config.server.trusted_proxies.clone(),
         public_url: config.server.public_url.clone(),
         tls,
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
     }
 }
 

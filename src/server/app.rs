@@ -37,6 +37,8 @@ pub struct Options {
     pub public_url: Option<String>,
     /// Certificates; `None` serves plain HTTP.
     pub tls: Option<Tls>,
+    /// Threads that serve connections, each with an event loop of its own; 0 serves them where [`super::run`] is called.
+    pub threads: usize,
 }
 
 /// The server's state, shared by all connections.

@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::app::App;
 use super::connection;
+use super::workers::Workers;
 
 /// How long requests in flight may take to finish after the signal to end.
 const GRACE: Duration = Duration::from_secs(30);
@@ -22,6 +23,10 @@ pub async fn run(app: Arc<App>, listener: TcpListener, shutdown: impl Future<Out
     let connections_max = usize::try_from(app.context.limits.connections_max).unwrap_or(usize::MAX);
     let connections_max = connections_max.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
     let connections = Arc::new(Semaphore::new(connections_max));
+    let workers = match Workers::start(app.options.threads) {
+        Ok(workers) => workers,
+        Err(error) => return tracing::error!(error = %error, "server.no_threads"),
+    };
     let (stop, stopped) = watch::channel(false);
     let watcher = watch_certificate(&app);
     let accepting = async {
@@ -38,11 +43,15 @@ pub async fn run(app: Arc<App>, listener: TcpListener, shutdown: impl Future<Out
             };
             metrics::gauge!("kalends_connections").increment(1);
             let (app, stopped) = (Arc::clone(&app), stopped.clone());
-            tokio::spawn(async move {
+            let served = workers.serve(stream, move |stream| async move {
                 connection::serve(app, stream, stopped).await;
                 metrics::gauge!("kalends_connections").decrement(1);
                 drop(permit);
             });
+            if let Err(error) = served {
+                metrics::gauge!("kalends_connections").decrement(1);
+                tracing::warn!(error = %error, "connection.not_accepted");
+            }
         }
     };
     tokio::select! {
@@ -58,6 +67,7 @@ pub async fn run(app: Arc<App>, listener: TcpListener, shutdown: impl Future<Out
     if tokio::time::timeout(GRACE, connections.acquire_many(all)).await.is_err() {
         tracing::warn!("shutdown.requests_cut_off");
     }
+    workers.end().await;
 }
 
 fn watch_certificate(app: &Arc<App>) -> Option<tokio::task::JoinHandle<()>> {

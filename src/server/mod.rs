@@ -1,6 +1,6 @@
 //! Layer 7: the server around the edges: listener, TLS, limits in bytes and time, login, routing, logs and metrics.
 //!
-//! A request travels `listener` → `connection` (TLS, HTTP, the watchdog) → `app` (public routes, login, dispatch to
+//! A request travels `listener` → `workers` → `connection` (TLS, HTTP, the watchdog) → `app` (public routes, login, dispatch to
 //! [`crate::dav`]) and is recorded by `record` when its answer is out. [`run`] takes the listener and the shutdown
 //! signal from its caller, so that tests run real servers on port 0.
 //!
@@ -19,6 +19,7 @@ mod telemetry;
 mod throttle;
 mod tls;
 mod validity;
+mod workers;
 
 pub use app::{App, Options};
 pub use listener::run;
