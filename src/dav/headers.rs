@@ -1,6 +1,6 @@
 //! The request headers of WebDAV and of conditional requests, parsed into values (RFC 4918 §10, RFC 9110 §13, RFC 7240).
 
-use chrono::NaiveDateTime;
+use chrono::{Datelike, NaiveDateTime, Timelike};
 use http::header::{HeaderMap, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 
 use super::{Failure, Request, if_header};
@@ -12,7 +12,13 @@ use crate::zone::Timezones;
 
 /// A date as HTTP writes it: `Sun, 22 Nov 2026 12:00:00 GMT` (RFC 9110 §5.6.7).
 pub fn http_date(time: Utc) -> String {
-    time.naive().format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let time = time.naive();
+    let (day, month) = (DAYS[time.weekday().num_days_from_monday() as usize], MONTHS[time.month0() as usize]);
+    let (hour, minute, second) = (time.hour(), time.minute(), time.second());
+    format!("{day}, {:02} {month} {:04} {hour:02}:{minute:02}:{second:02} GMT", time.day(), time.year())
 }
 
 /// Reads an HTTP date in any of its three forms. `None` for anything else: such a header is ignored.

@@ -12,7 +12,7 @@ use super::multistatus::Multistatus;
 use super::props::{Asked, Sight, Style, Target, respond};
 use super::{Failure, Request, Response};
 use crate::access::Actor;
-use crate::model::{Path, Precondition, Privilege, TrailingSlash};
+use crate::model::{Object, Path, Precondition, Privilege, TrailingSlash};
 use crate::service::tree::{self, Node, Resource};
 use crate::service::{Context, Error, collections, directory};
 
@@ -118,19 +118,28 @@ impl Listing {
             return Ok(());
         }
         self.sight.prepare(Target::Collection(node)).await?;
+        if let Some(objects) = collections::listed(&self.sight.context, node).await? {
+            for object in &objects {
+                self.object(out, node, object).await?;
+            }
+            return Ok(());
+        }
         let mut after: Option<String> = None;
         loop {
             let page = collections::objects(&self.sight.context, node, after.as_deref(), PAGE).await?;
             for object in &page.rows {
-                let target = Target::Object(node, object);
-                respond(out.writer(), &self.sight, target, &self.asked, self.style, None);
-                out.flush().await?;
+                self.object(out, node, object).await?;
             }
             after = page.rows.into_iter().next_back().map(|object| object.name);
             if !page.more || after.is_none() {
                 return Ok(());
             }
         }
+    }
+
+    async fn object(&self, out: &mut Multistatus, node: &Node, object: &Object) -> Result<(), Failure> {
+        respond(out.writer(), &self.sight, Target::Object(node, object), &self.asked, self.style, None);
+        Ok(out.flush().await?)
     }
 
     /// What the actor may know of in a fixed collection.

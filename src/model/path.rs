@@ -128,6 +128,11 @@ impl Path {
         href
     }
 
+    /// A name as it stands in an href, in pieces. Behind the href of a collection it is the href of the member.
+    pub fn encoded(name: &str) -> impl Iterator<Item = &str> {
+        utf8_percent_encode(name, SEGMENT)
+    }
+
     /// The path of the collection that this one lies in.
     pub fn parent(&self) -> Option<Self> {
         Some(match self {

@@ -1,10 +1,12 @@
 //! Collections: what is in them, making them, and granting access to them.
 
+use std::sync::Arc;
+
 use super::conditions::Conditions;
 use super::locks::{self, Locks};
 use super::properties::{Instruction, Outcome, set_on, updated};
 use super::tree::{self, Node, Resource};
-use super::{Context, Error, objects, resources};
+use super::{Context, Error, index, objects, resources};
 use crate::access::Actor;
 use crate::model::{
     Ace, CalendarSettings, Collection, CollectionKind, EventKind, Object, Path, Precondition, Privilege, TrailingSlash,
@@ -21,6 +23,19 @@ const ATTEMPTS_MAX: usize = 64;
 pub async fn objects(context: &Context, node: &Node, after: Option<&str>, limit: usize) -> Result<Page<Object>, Error> {
     node.require(Privilege::Read)?;
     Ok(context.store.objects(node.collection.id, after, limit).await?)
+}
+
+/// All objects of a calendar by name, without their bytes, from its index; `None` where that is not worth keeping in memory for a
+/// listing, and [`objects`] reads them in pages.
+///
+/// # Errors
+/// Without DAV:read on the collection; of the store.
+pub async fn listed(context: &Context, node: &Node) -> Result<Option<Vec<Arc<Object>>>, Error> {
+    node.require(Privilege::Read)?;
+    match index::of_listed(context, &node.collection).await? {
+        Some(index) => Ok(Some(index.read().await.listed())),
+        None => Ok(None),
+    }
 }
 
 /// A collection that is to be made.

@@ -37,22 +37,43 @@ pub async fn report(
     let is_calendar = node.collection.calendar().is_some();
     let nodes = calendars(context, actor, node, reach, Privilege::ReadFreeBusy).await?;
     let counts = |node: &Node| is_calendar || node.collection.calendar().is_some_and(|settings| !settings.transparent);
-    let mut periods = Vec::new();
+    let mut found = Vec::new();
     for node in nodes.iter().filter(|node| counts(node)) {
         match busy(context, &node.collection, window).await {
             // Deleted since the home was listed.
             Err(Error::NotFound) if !is_calendar => {}
-            found => periods.extend(found?),
+            periods => found.push(periods?),
         }
     }
-    Ok(freebusy::vfreebusy(window, &freebusy::merge(periods), context.clock.now()))
+    let now = context.clock.now();
+    Ok(match found.as_slice() {
+        [periods] => freebusy::vfreebusy(window, periods, now),
+        several => {
+            let all = several.iter().flat_map(|periods| periods.iter().copied());
+            freebusy::vfreebusy(window, &freebusy::merge(all.collect()), now)
+        }
+    })
 }
 
 /// The merged busy periods of one calendar in `window`.
 ///
 /// # Errors
 /// CALDAV:max-date-time for a window longer than the limit; DAV:number-of-matches-within-limits.
-pub async fn busy(context: &Context, calendar: &Collection, window: Interval) -> Result<Vec<BusyPeriod>, Error> {
+pub async fn busy(context: &Context, calendar: &Collection, window: Interval) -> Result<Arc<[BusyPeriod]>, Error> {
+    let shared = context.indexes.of(context, calendar).await?;
+    let revision = {
+        let index = shared.read().await;
+        if let Some(known) = index.answer(window) {
+            return Ok(known);
+        }
+        index.revision()
+    };
+    let periods: Arc<[BusyPeriod]> = merged(context, calendar, window).await?.into();
+    shared.write().await.keep_answer(window, revision, &periods);
+    Ok(periods)
+}
+
+async fn merged(context: &Context, calendar: &Collection, window: Interval) -> Result<Vec<BusyPeriod>, Error> {
     match masks(context, calendar, window).await {
         Ok(masks) => {
             let parts = masks.iter().flat_map(|mask| mask.periods(window));

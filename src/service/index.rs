@@ -7,7 +7,7 @@
 //! each of them once, and after that looks only at those that have something in the week. Placement errs on the safe
 //! side: spans are wide, stale entries may stay; the evaluator has the last word.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use quick_cache::sync::Cache;
@@ -17,7 +17,7 @@ use super::parsed::{Content, Parsed};
 use super::zones::Floating;
 use super::{Context, Error};
 use crate::base::{CollectionId, Interval, Revision, Utc};
-use crate::freebusy::CalendarMask;
+use crate::freebusy::{BusyPeriod, CalendarMask};
 use crate::ical::ComponentKind;
 use crate::model::{ChangeKind, Collection, Object};
 use crate::recur::{Budget, Span};
@@ -30,6 +30,12 @@ const SHORT_WEEKS: i64 = 9;
 const WINDOW_WEEKS_MAX: i64 = 520;
 /// Weeks placed at most before placement starts anew: a client that walks through the centuries.
 const PLACED_WEEKS_MAX: usize = 2_000;
+/// A calendar with more objects than this is not listed from its index.
+const LISTED_MAX: u64 = 20_000;
+/// Windows of which the busy periods are kept: clients ask for the same ones again and again.
+const ANSWERS_MAX: usize = 32;
+/// An answer with more periods than this is not kept.
+const ANSWER_PERIODS_MAX: usize = 1_000;
 /// How far a floating time can be from its reading in UTC, and then some, in seconds.
 const FLOATING_SLACK: i64 = 26 * 3600;
 
@@ -78,12 +84,14 @@ pub struct CalendarIndex {
     availability: Option<Arc<str>>,
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
-    by_name: HashMap<Arc<str>, u32>,
+    by_name: BTreeMap<Arc<str>, u32>,
     /// Slots to look at whatever the window.
     always: BTreeSet<u32>,
     /// Slots with long spans.
     long: BTreeSet<u32>,
     weeks: HashMap<i64, Week>,
+    /// The busy periods that were asked for last, by their windows; none of them is older than the last change.
+    answers: Vec<(Interval, Arc<[BusyPeriod]>)>,
 }
 
 struct Slot {
@@ -127,10 +135,11 @@ impl CalendarIndex {
             availability: None,
             slots: Vec::new(),
             free: Vec::new(),
-            by_name: HashMap::new(),
+            by_name: BTreeMap::new(),
             always: BTreeSet::new(),
             long: BTreeSet::new(),
             weeks: HashMap::new(),
+            answers: Vec::new(),
         }
     }
 
@@ -159,6 +168,7 @@ impl CalendarIndex {
         if self.availability.as_deref() != availability {
             self.availability = availability.map(Arc::from);
             self.weeks.values_mut().for_each(|week| week.busy = None);
+            self.answers.clear();
         }
         (self.revision, self.epoch, self.loaded) = (now.revision, now.epoch, true);
         Ok(())
@@ -243,6 +253,7 @@ impl CalendarIndex {
     }
 
     fn remove(&mut self, name: &str) {
+        self.answers.clear();
         let Some(id) = self.by_name.remove(name) else { return };
         let Some(slot) = self.slots[id as usize].take() else { return };
         self.free.push(id);
@@ -273,7 +284,7 @@ impl CalendarIndex {
     /// The objects that may have something in `window` (all of them if there is none), by name.
     pub(super) fn look(&self, window: Option<Interval>) -> Look {
         let Some(window) = window else {
-            return Look::Ready(self.objects(self.by_name.values().copied().collect()));
+            return Look::Ready(self.listed());
         };
         let (first, last) = weeks_of(window);
         if last - first > WINDOW_WEEKS_MAX {
@@ -297,6 +308,12 @@ impl CalendarIndex {
             ids.extend(week.long.iter().flatten());
         }
         Look::Ready(self.objects(ids))
+    }
+
+    /// All objects, by name.
+    pub(super) fn listed(&self) -> Vec<Arc<Object>> {
+        let slots = self.by_name.values().filter_map(|id| self.slots.get(*id as usize)?.as_ref());
+        slots.map(|slot| Arc::clone(&slot.object)).collect()
     }
 
     fn objects(&self, mut ids: Vec<u32>) -> Vec<Arc<Object>> {
@@ -391,6 +408,22 @@ impl CalendarIndex {
         }
     }
 
+    /// The busy periods in `window` computed earlier, if nothing has changed since.
+    pub(super) fn answer(&self, window: Interval) -> Option<Arc<[BusyPeriod]>> {
+        self.answers.iter().find(|(asked, _)| *asked == window).map(|(_, periods)| Arc::clone(periods))
+    }
+
+    /// Keeps the busy periods in `window`, computed at `revision`.
+    pub(super) fn keep_answer(&mut self, window: Interval, revision: Revision, periods: &Arc<[BusyPeriod]>) {
+        if revision != self.revision || periods.len() > ANSWER_PERIODS_MAX || self.answer(window).is_some() {
+            return;
+        }
+        if self.answers.len() >= ANSWERS_MAX {
+            self.answers.remove(0);
+        }
+        self.answers.push((window, Arc::clone(periods)));
+    }
+
     /// CALDAV:calendar-availability, as it was set.
     pub(super) fn availability(&self) -> Option<Arc<str>> {
         self.availability.clone()
@@ -408,6 +441,26 @@ pub(super) enum Look {
     Ready(Vec<Arc<Object>>),
     /// The weeks from the first to the second must be placed before.
     Unplaced(i64, i64),
+}
+
+/// The index of `collection` for a listing of all of it: that of a calendar which is not so large that its rows were better read
+/// from the store, a page at a time.
+///
+/// # Errors
+/// Of the store only.
+pub(super) async fn of_listed(
+    context: &Context,
+    collection: &Collection,
+) -> Result<Option<Arc<RwLock<CalendarIndex>>>, Error> {
+    if collection.calendar().is_none() || collection.objects > LISTED_MAX {
+        return Ok(None);
+    }
+    match context.indexes.of(context, collection).await {
+        Ok(index) => Ok(Some(index)),
+        // Deleted since: the store says so.
+        Err(Error::NotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The objects of `collection` that may have something in `window`, by name.

@@ -16,6 +16,8 @@ use crate::recur::Series;
 pub enum Content {
     /// Nobody asked for it.
     Unread,
+    /// Its bytes, for somebody who passes them on as they are.
+    Text(Bytes),
     /// As today's checks read it.
     Parsed(Arc<Parsed>),
     /// Its bytes: today's checks find them broken (invariant B2).

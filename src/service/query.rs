@@ -1,9 +1,10 @@
 //! calendar-query and calendar-multiget (RFC 4791 §7.8, §7.9): which objects, and each with its parsed content.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::parsed::{Content, Parsed};
-use super::tree::{self, Node, Resource};
+use super::tree::{self, Node};
 use super::zones::Floating;
 use super::{Context, Error, index};
 use crate::access::Actor;
@@ -164,25 +165,68 @@ pub enum Reach {
     Members,
 }
 
-/// One member of a calendar-multiget, with its content if that is asked for: `None` if there is nothing that the actor
-/// may read.
-///
-/// # Errors
-/// Of the store only.
-pub async fn get(context: &Context, actor: Actor, path: &Path, content: bool) -> Result<Option<Hit>, Error> {
-    let (node, object) = match tree::resolve(context, actor, path).await {
-        Ok(Resource::Object(node, object)) => (node, object),
-        Ok(_) | Err(Error::NotFound | Error::Precondition { .. }) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    if node.collection.calendar().is_none() || !node.privileges.has(Privilege::Read) {
-        return Ok(None);
+/// How much of a hit's content is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing.
+    Nothing,
+    /// The text as it is stored: nobody has to understand it.
+    Text,
+    /// What it says.
+    Parsed,
+}
+
+/// The members that a calendar-multiget names, one after the other. What holds for a calendar (where it is, and what the actor may
+/// do there) is found out once for those of its members that are named together.
+pub struct Members {
+    actor: Actor,
+    need: Need,
+    /// The calendar of the last member, if the actor may read it.
+    calendar: Option<(Path, Option<Arc<Node>>)>,
+}
+
+impl Members {
+    /// Members for `actor`.
+    pub fn new(actor: Actor, need: Need) -> Self {
+        Self { actor, need, calendar: None }
     }
-    let node = Arc::new(node);
-    if content {
-        return hit(context, &node, object.into()).await;
+
+    /// The member at `path`: `None` if there is nothing that the actor may read.
+    ///
+    /// # Errors
+    /// Of the store only.
+    pub async fn get(&mut self, context: &Context, path: &Path) -> Result<Option<Hit>, Error> {
+        let (Path::Object(_, _, name), Some(above)) = (path, path.parent()) else { return Ok(None) };
+        let Some(node) = self.calendar(context, above).await? else { return Ok(None) };
+        let id = node.collection.id;
+        let (object, content) = match self.need {
+            Need::Text => match context.store.content(id, name).await? {
+                Some((object, bytes)) => (object, Content::Text(bytes)),
+                None => return Ok(None),
+            },
+            Need::Nothing | Need::Parsed => match context.store.object(id, name).await? {
+                Some(object) if self.need == Need::Parsed => return hit(context, &node, object.into()).await,
+                Some(object) => (object, Content::Unread),
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(Hit { node, object: object.into(), content, floating: Floating::utc() }))
     }
-    Ok(Some(Hit { node, object: object.into(), content: Content::Unread, floating: Floating::utc() }))
+
+    async fn calendar(&mut self, context: &Context, path: Path) -> Result<Option<Arc<Node>>, Error> {
+        if let Some((_, known)) = self.calendar.as_ref().filter(|(last, _)| *last == path) {
+            return Ok(known.clone());
+        }
+        let found = match tree::collection(context, self.actor, &path).await {
+            Ok(node) if node.collection.calendar().is_some() && node.privileges.has(Privilege::Read) => {
+                Some(Arc::new(node))
+            }
+            Ok(_) | Err(Error::NotFound | Error::Precondition { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        self.calendar = Some((path, found.clone()));
+        Ok(found)
+    }
 }
 
 /// A hit with its content for an object that was there; `None` if it is gone since.
@@ -201,20 +245,22 @@ impl Hit {
     ///
     /// # Errors
     /// DAV:number-of-matches-within-limits if expanding takes more than `budget` allows.
-    pub fn data(&self, request: &DataRequest, budget: &mut Budget) -> Result<String, Error> {
+    pub fn data(&self, request: &DataRequest, budget: &mut Budget) -> Result<Cow<'_, str>, Error> {
         let parsed = match &self.content {
-            Content::Unread => return Ok(String::new()),
-            Content::Broken(bytes) => return Ok(String::from_utf8_lossy(bytes).into_owned()),
+            Content::Unread => return Ok(Cow::Borrowed("")),
+            Content::Text(bytes) | Content::Broken(bytes) => return Ok(String::from_utf8_lossy(bytes)),
             Content::Parsed(parsed) => parsed,
         };
         let (object, text, zone) = (&parsed.object, parsed.text(), &self.floating.zone);
         // What is wanted whole needs no series.
-        let series = (*request != DataRequest::default()).then(|| parsed.series(&self.floating)).flatten();
-        let data = match series {
+        if *request == DataRequest::default() {
+            return Ok(Cow::Borrowed(text));
+        }
+        let data = match parsed.series(&self.floating) {
             Some(series) => filter::render_series(request, object, &series, text, zone, budget),
             None => filter::render(request, object, text, zone, budget),
         };
-        data.map_err(|_| over_budget())
+        data.map(Cow::Owned).map_err(|_| over_budget())
     }
 }
 

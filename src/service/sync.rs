@@ -1,13 +1,17 @@
 //! sync-collection (RFC 6578): what changed since a token, from the change log alone.
 
+use std::sync::Arc;
+
 use super::tree::Node;
-use super::{Context, Error};
+use super::{Context, Error, index};
 use crate::access::Actor;
 use crate::base::Revision;
-use crate::model::{ChangeKind, Object, Path, Precondition, Privilege, SyncToken};
+use crate::model::{Change, ChangeKind, Object, Path, Precondition, Privilege, SyncToken};
 
 /// How many members are read at a time.
 const PAGE: usize = 1_000;
+/// Up to how many members are looked up one by one.
+const FEW: usize = 8;
 
 /// A walk along a collection's change log, a page at a time, so that the answer can be written meanwhile.
 pub struct Walk {
@@ -23,7 +27,7 @@ pub struct Walk {
 /// A changed member.
 pub enum Member {
     /// An object that is there.
-    Object(Box<Object>),
+    Object(Arc<Object>),
     /// A collection that is there.
     Collection(Box<Node>),
     /// It is gone: 404.
@@ -65,10 +69,25 @@ impl Walk {
                 return Err(invalid_token());
             }
             self.more = page.more;
+            // A few are looked up in the store at once; of many, the index has the rows at hand.
+            let index = if page.rows.len() > FEW { index::of_listed(context, &now).await? } else { None };
+            let listed = match &index {
+                Some(index) => Some(index.read().await),
+                None => None,
+            };
+            members.reserve(page.rows.len());
             for change in page.rows {
                 self.last = change.revision;
                 let concerned = change.revision > self.since.revision;
-                members.extend(member(context, self.actor, node, &change.name, change.kind, concerned).await?);
+                let object = match (change.kind, &listed) {
+                    (ChangeKind::Object, Some(listed)) => listed.object(&change.name),
+                    (ChangeKind::Object, None) => context.store.object(id, &change.name).await?.map(Arc::new),
+                    (ChangeKind::Collection | ChangeKind::Deleted, _) => None,
+                };
+                members.extend(match object {
+                    Some(object) => Some(Member::Object(object)),
+                    None => other(context, self.actor, node, &change, concerned).await?,
+                });
             }
             self.room -= members.len();
         }
@@ -113,26 +132,22 @@ fn invalid_token() -> Error {
     )
 }
 
-async fn member(
+/// What became of a member that is no object that is there.
+async fn other(
     context: &Context,
     actor: Actor,
     node: &Node,
-    name: &str,
-    kind: ChangeKind,
+    change: &Change,
     concerned: bool,
 ) -> Result<Option<Member>, Error> {
-    let Some(path) = node.path.member(name) else { return Ok(None) };
-    let found = match kind {
-        ChangeKind::Object => {
-            let object = context.store.object(node.collection.id, name).await?;
-            object.map(|object| Member::Object(Box::new(object)))
-        }
+    let found = match change.kind {
         ChangeKind::Collection => {
-            let child = context.store.child(node.collection.id, name).await?;
+            let child = context.store.child(node.collection.id, &change.name).await?;
             let child = child.and_then(|child| node.below(child, actor)).filter(Node::is_known);
             child.map(|child| Member::Collection(Box::new(child)))
         }
-        ChangeKind::Deleted => None,
+        ChangeKind::Object | ChangeKind::Deleted => None,
     };
-    Ok(found.or_else(|| concerned.then_some(Member::Gone(path))))
+    let gone = || node.path.member(&change.name).filter(|_| concerned).map(Member::Gone);
+    Ok(found.or_else(gone))
 }

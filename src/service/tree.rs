@@ -1,5 +1,7 @@
 //! From a path to the thing at it, as far as the actor may know of it (invariant A1).
 
+use std::sync::OnceLock;
+
 use super::{Context, Directory, Error};
 use crate::access::{Actor, decide};
 use crate::base::{CollectionId, PrincipalId};
@@ -35,13 +37,15 @@ pub struct Node {
     pub above: Vec<CollectionId>,
     /// Whether the actor may know that it exists.
     known: bool,
+    /// [`Path::href`] of `path`, once somebody wants it.
+    href: OnceLock<String>,
 }
 
 impl Node {
     fn root(path: Path, collection: Collection, actor: Actor) -> Self {
         let privileges = decide(actor, collection.owner, [collection.acl.as_slice()]);
         let known = !privileges.is_empty();
-        Self { path, collection, privileges, inherited: Vec::new(), above: Vec::new(), known }
+        Self { path, collection, privileges, inherited: Vec::new(), above: Vec::new(), known, href: OnceLock::new() }
     }
 
     /// The node of a collection inside this one.
@@ -59,7 +63,12 @@ impl Node {
             }
             _ => !privileges.is_empty(),
         };
-        Some(Self { path, collection, privileges, inherited, above, known })
+        Some(Self { path, collection, privileges, inherited, above, known, href: OnceLock::new() })
+    }
+
+    /// Its href: [`Path::href`] of its path. A listing writes it once for every member.
+    pub fn href(&self) -> &str {
+        self.href.get_or_init(|| self.path.href())
     }
 
     /// Whether the actor may know that it exists: any privilege is enough.

@@ -138,7 +138,9 @@ impl Writer {
 
     /// What was written since the last call, for streaming; the document goes on.
     pub fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.out).into_bytes()
+        // The next part will be about as long: growing to it step by step would copy it several times.
+        let next = String::with_capacity(self.out.len() + self.out.len() / 16);
+        std::mem::replace(&mut self.out, next).into_bytes()
     }
 
     /// Closes what is open and gives the rest.

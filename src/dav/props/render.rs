@@ -26,7 +26,7 @@ pub fn respond(
     style: Style,
     extra: Option<Extra<'_>>,
 ) {
-    writer.open(ns::DAV, "response").element(ns::DAV, "href", &target.path().href());
+    target.write_href(writer.open(ns::DAV, "response"));
     let mut refused = Refused::default();
     let before = writer.mark();
     writer.open(ns::DAV, "propstat").open(ns::DAV, "prop");

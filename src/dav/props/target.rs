@@ -4,6 +4,7 @@ use crate::model::{CollectionKind, Object, Path, Principal, Privileges, StoredPr
 use crate::service::tree::{self, Node, Resource};
 
 use super::Sight;
+use crate::xml::{Writer, ns};
 
 /// A set of kinds of resources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +97,19 @@ impl<'a> Target<'a> {
             // Only collections have objects in them, so the path has a level below it.
             Self::Object(parent, object) => parent.path.member(&object.name).unwrap_or_else(|| parent.path.clone()),
         }
+    }
+
+    /// Writes DAV:href with where it is.
+    pub fn write_href(self, writer: &mut Writer) {
+        writer.open(ns::DAV, "href");
+        match self {
+            Self::Fixed(_) | Self::Principal(_) => writer.text(&self.path().href()),
+            Self::Collection(node) => writer.text(node.href()),
+            Self::Object(parent, object) => {
+                Path::encoded(&object.name).fold(writer.text(parent.href()), |writer, piece| writer.text(piece))
+            }
+        };
+        writer.close();
     }
 
     /// The collection itself, or the one that the object lies in.

@@ -15,7 +15,7 @@ use crate::filter::DataRequest;
 use crate::model::{Path, Precondition, Privilege};
 use crate::recur::Budget;
 use crate::service::parsed::Content;
-use crate::service::query::{self, Hit, Query, Reach, Search};
+use crate::service::query::{self, Hit, Members, Need, Query, Reach, Search};
 use crate::service::tree::{self, Resource};
 use crate::service::zones::Floating;
 use crate::service::{Context, Error};
@@ -81,6 +81,15 @@ impl Wanted {
             }
         }
         Ok(())
+    }
+
+    /// What of an object's content the answer takes.
+    fn need(&self) -> Need {
+        match &self.data {
+            None => Need::Nothing,
+            Some(data) if *data == DataRequest::default() => Need::Text,
+            Some(_) => Need::Parsed,
+        }
     }
 
     /// Whether calendar data is asked for.
@@ -190,7 +199,8 @@ pub async fn calendar_multiget(context: &Arc<Context>, request: Request, root: &
     // The resource itself must be there for the one who asks, whatever the hrefs.
     tree::resolve(context, request.actor, &request.path).await?;
     let mut sight = wanted.sight(context, request.actor).await?;
-    let (context, base, actor) = (Arc::clone(context), request.path.clone(), request.actor);
+    let (context, base) = (Arc::clone(context), request.path.clone());
+    let mut members = Members::new(request.actor, wanted.need());
     Multistatus::stream(move |mut out| async move {
         let mut budget = context.budget();
         let mut answered = HashSet::new();
@@ -201,7 +211,7 @@ pub async fn calendar_multiget(context: &Arc<Context>, request: Request, root: &
                 continue;
             }
             let hit = match path {
-                Some(path) => query::get(&context, actor, &path, wanted.has_data()).await?,
+                Some(path) => members.get(&context, &path).await?,
                 None => None,
             };
             match hit {

@@ -72,7 +72,7 @@ async fn write(
         Member::Gone(path) => out.status(&path.href(), StatusCode::NOT_FOUND, None),
         Member::Object(object) if wanted.has_data() => {
             // One that is deleted since is told of with the next token.
-            if let Some(hit) = hit(&sight.context, node, object.into()).await? {
+            if let Some(hit) = hit(&sight.context, node, object).await? {
                 wanted.write(out, sight, &hit, budget).await?;
             }
         }
