@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Datelike, NaiveDateTime, Timelike};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Timelike};
 use serde::{Deserialize, Serialize};
 
 /// A point in time: seconds since 1970-01-01T00:00:00Z. iCalendar knows nothing finer.
@@ -36,10 +36,42 @@ impl Utc {
 /// Written as iCalendar writes UTC: `20261122T155700Z` (RFC 5545 §3.3.5, form #2).
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (date, time) = (self.naive().date(), self.naive().time());
-        write!(f, "{:04}{:02}{:02}", date.year(), date.month(), date.day())?;
-        write!(f, "T{:02}{:02}{:02}Z", time.hour(), time.minute(), time.second())
+        let mut text = String::with_capacity(16);
+        self.write(&mut text);
+        f.write_str(&text)
     }
+}
+
+impl Utc {
+    /// Writes it as iCalendar does behind what is in `out`.
+    pub fn write(self, out: &mut String) {
+        write_date_time(self.naive(), out);
+        out.push('Z');
+    }
+}
+
+/// Writes `20261122T155700` behind what is in `out`. Answers are full of times: this is several times faster than formatting.
+pub(crate) fn write_date_time(local: NaiveDateTime, out: &mut String) {
+    write_date(local.date(), out);
+    out.push('T');
+    let time = local.time();
+    [time.hour(), time.minute(), time.second()].into_iter().for_each(|number| push_two(number, out));
+}
+
+/// Writes `20261122` behind what is in `out`. A year has at least four digits.
+pub(crate) fn write_date(date: NaiveDate, out: &mut String) {
+    match u32::try_from(date.year()) {
+        Ok(year @ 0..=9999) => [year / 100, year % 100].into_iter().for_each(|number| push_two(number, out)),
+        _ => out.push_str(&format!("{:04}", date.year())),
+    }
+    push_two(date.month(), out);
+    push_two(date.day(), out);
+}
+
+fn push_two(number: u32, out: &mut String) {
+    let digit = |digit: u32| char::from_digit(digit % 10, 10).unwrap_or('0');
+    out.push(digit(number / 10));
+    out.push(digit(number));
 }
 
 /// A half-open stretch of time, `start` included and `end` excluded. `start <= end`; an interval

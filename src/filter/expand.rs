@@ -19,13 +19,17 @@ pub(super) fn expanded(
     window: Interval,
     budget: &mut Budget,
 ) -> Result<Component, BudgetExceeded> {
-    let mut calendar = object.calendar.clone();
-    if matches!(object.kind, ComponentKind::FreeBusy | ComponentKind::Availability) {
-        return Ok(calendar);
+    if !expands(object) {
+        return Ok(object.calendar.clone());
     }
     let zones = series.zones();
     let recurring = series.is_recurring() || !object.overrides.is_empty();
-    calendar.components = undated(object, window, zones);
+    let mut calendar = Component {
+        name: object.calendar.name.clone(),
+        properties: object.calendar.properties.clone(),
+        components: undated(object, window, zones),
+        line: object.calendar.line,
+    };
     for occurrence in series.occurrences(widened(window), budget)? {
         let Some(component) = object.calendar.components.get(occurrence.component) else { continue };
         if instance_overlaps(component, occurrence.interval, window) {
@@ -33,6 +37,127 @@ pub(super) fn expanded(
         }
     }
     Ok(calendar)
+}
+
+/// The text of what [`expanded`] gives. Of all the instances that a component describes only the times differ, so the rest is
+/// written once and copied.
+pub(super) fn expanded_text(
+    object: &CalendarObject,
+    series: &Series,
+    window: Interval,
+    budget: &mut Budget,
+) -> Result<String, BudgetExceeded> {
+    let calendar = &object.calendar;
+    if !expands(object) {
+        return Ok(calendar.to_ics());
+    }
+    let zones = series.zones();
+    let recurring = series.is_recurring() || !object.overrides.is_empty();
+    let mut out = String::with_capacity(1024);
+    calendar.write_begin(&mut out);
+    calendar.properties.iter().for_each(|property| property.write_ics(&mut out));
+    undated(object, window, zones).iter().for_each(|component| component.write_ics(&mut out));
+    let mut templates: Vec<(usize, Template<'_>)> = Vec::new();
+    for occurrence in series.occurrences(widened(window), budget)? {
+        let Some(component) = calendar.components.get(occurrence.component) else { continue };
+        if !instance_overlaps(component, occurrence.interval, window) {
+            continue;
+        }
+        if !keeps_duration(component, &occurrence, zones) {
+            instance(component, &occurrence, recurring, zones).write_ics(&mut out);
+            continue;
+        }
+        let at = templates.iter().position(|(of, _)| *of == occurrence.component).unwrap_or_else(|| {
+            templates.push((occurrence.component, Template::of(component, recurring, zones)));
+            templates.len() - 1
+        });
+        templates[at].1.write(&occurrence, zones, &mut out);
+    }
+    calendar.write_end(&mut out);
+    Ok(out)
+}
+
+/// Stored free-busy time and availability stay as they are.
+fn expands(object: &CalendarObject) -> bool {
+    !matches!(object.kind, ComponentKind::FreeBusy | ComponentKind::Availability)
+}
+
+/// The text of a component's instances: what [`instance`] makes of one whose length its DURATION still tells.
+struct Template<'a> {
+    component: &'a Component,
+    pieces: Vec<Piece<'a>>,
+}
+
+enum Piece<'a> {
+    /// The same in all of them.
+    Text(String),
+    Start,
+    RecurrenceId,
+    /// DTEND or DUE.
+    End(&'a Property),
+}
+
+impl<'a> Template<'a> {
+    fn of(component: &'a Component, recurring: bool, zones: &Zones) -> Self {
+        let mut template = Self { component, pieces: Vec::new() };
+        template.text(|text| component.write_begin(text));
+        let is_start = |property: &Property| property.is("DTSTART") || property.is("DUE");
+        let mut identified = !recurring;
+        if recurring && !component.properties.iter().any(is_start) {
+            template.pieces.push(Piece::RecurrenceId);
+            identified = true;
+        }
+        for property in &component.properties {
+            if property.is("DTSTART") {
+                template.pieces.push(Piece::Start);
+            } else if property.is("DTEND") || property.is("DUE") {
+                template.pieces.push(Piece::End(property));
+            } else if !listed(&RECURRENCE, &property.name) {
+                template.text(|text| without_zone(property.clone(), zones).write_ics(text));
+            }
+            if !identified && is_start(property) {
+                template.pieces.push(Piece::RecurrenceId);
+                identified = true;
+            }
+        }
+        for inner in &component.components {
+            template.text(|text| without_zones(inner.clone(), zones).write_ics(text));
+        }
+        template.text(|text| component.write_end(text));
+        template
+    }
+
+    /// Adds to the text at its end.
+    fn text(&mut self, write: impl FnOnce(&mut String)) {
+        let mut text = match self.pieces.pop() {
+            Some(Piece::Text(text)) => text,
+            other => {
+                self.pieces.extend(other);
+                String::new()
+            }
+        };
+        write(&mut text);
+        self.pieces.push(Piece::Text(text));
+    }
+
+    fn write(&self, o: &Occurrence, zones: &Zones, out: &mut String) {
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => out.push_str(text),
+                Piece::Start => write_date("DTSTART", &absolute(&o.start, zones), out),
+                Piece::RecurrenceId => write_date("RECURRENCE-ID", &absolute(&o.recurrence_id, zones), out),
+                Piece::End(property) => write_date(&property.name, &end_of(self.component, property, o), out),
+            }
+        }
+    }
+}
+
+/// Writes the line of a date or time that is in no zone. It is too short to be folded.
+fn write_date(name: &str, date: &DateOrTime, out: &mut String) {
+    out.push_str(name);
+    out.push_str(if date.is_date() { ";VALUE=DATE:" } else { ":" });
+    date.write(out);
+    out.push_str("\r\n");
 }
 
 /// To-dos with no time of their own are in no series and still overlap ranges.
@@ -44,7 +169,12 @@ fn undated(object: &CalendarObject, window: Interval, zones: &Zones) -> Vec<Comp
 /// The component of one instance.
 fn instance(component: &Component, o: &Occurrence, recurring: bool, zones: &Zones) -> Component {
     let keeps_duration = keeps_duration(component, o, zones);
-    let mut own = Component { properties: Vec::with_capacity(component.properties.len() + 1), ..component.clone() };
+    let mut own = Component {
+        name: component.name.clone(),
+        properties: Vec::with_capacity(component.properties.len() + 1),
+        components: component.components.clone(),
+        line: component.line,
+    };
     for property in &component.properties {
         if property.is("DTSTART") {
             own.properties.push(Property::with_date("DTSTART", &absolute(&o.start, zones)));
@@ -109,13 +239,18 @@ fn absolute(date: &DateOrTime, zones: &Zones) -> DateOrTime {
 
 /// The component, and what is inside of it, with no reference to a time zone.
 fn without_zones(mut component: Component, zones: &Zones) -> Component {
-    for property in component.properties.iter_mut().filter(|p| p.param("TZID").is_some()) {
+    component.properties = component.properties.into_iter().map(|property| without_zone(property, zones)).collect();
+    component.components = component.components.into_iter().map(|inner| without_zones(inner, zones)).collect();
+    component
+}
+
+fn without_zone(mut property: Property, zones: &Zones) -> Property {
+    if property.param("TZID").is_some() {
         if let Ok(dates) = property.dates() {
             let absolute: Vec<String> = dates.iter().map(|date| absolute(date, zones).to_string()).collect();
             property.value = absolute.join(",");
         }
         property.remove_param("TZID");
     }
-    component.components = component.components.into_iter().map(|inner| without_zones(inner, zones)).collect();
-    component
+    property
 }

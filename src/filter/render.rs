@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::expand::expanded;
+use super::expand::{expanded, expanded_text};
 use super::limit::{limited_freebusy, limited_overrides};
 use super::{CompRequest, DataRequest, NoValue, RecurrenceRequest};
 use crate::ical::{CalendarObject, Component, Property, to_jcal};
@@ -55,6 +55,11 @@ fn write(
     if *request == only_timezones {
         let calendar = with_timezones(&object.calendar, request.timezones);
         return Ok(if matches!(calendar, Cow::Borrowed(_)) { stored.to_owned() } else { calendar.to_ics() });
+    }
+    if let (Some(series), RecurrenceRequest::Expand(window)) = (series, request.recurrence)
+        && *request == (DataRequest { recurrence: request.recurrence, ..DataRequest::default() })
+    {
+        return expanded_text(object, series, window, budget);
     }
     let mut calendar = Cow::Borrowed(&object.calendar);
     if let Some(series) = series {

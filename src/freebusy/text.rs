@@ -1,7 +1,5 @@
 //! The answer to a free-busy-query as text (RFC 4791 §7.10, RFC 5545 §3.6.4).
 
-use std::fmt::Write;
-
 use super::periods::BY_STRENGTH;
 use super::{BusyPeriod, BusyType};
 use crate::base::{Interval, Utc};
@@ -34,9 +32,12 @@ pub fn vfreebusy_component(window: Interval, periods: &[BusyPeriod], now: Utc, m
 fn freebusy(periods: &[BusyPeriod], kind: BusyType) -> Option<Property> {
     let mut value = String::new();
     for period in periods.iter().filter(|p| p.kind == kind) {
-        let separator = if value.is_empty() { "" } else { "," };
-        write!(value, "{separator}{}/{}", period.interval.start, period.interval.end)
-            .expect("writing to a String does not fail");
+        if !value.is_empty() {
+            value.push(',');
+        }
+        period.interval.start.write(&mut value);
+        value.push('/');
+        period.interval.end.write(&mut value);
     }
     let property = Property::new("FREEBUSY", value);
     match kind {

@@ -5,10 +5,10 @@
 
 use std::fmt;
 
-use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime};
+use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 
 use super::parse::shorten;
-use crate::base::Utc;
+use crate::base::{Utc, write_date, write_date_time};
 
 /// A DATE or DATE-TIME (RFC 5545 §3.3.4, §3.3.5) in one of its four forms. This, and not an
 /// absolute time, is what an event is stored as (invariant T1).
@@ -139,25 +139,24 @@ impl DateOrTime {
 /// is a parameter; [`super::Property::with_date`] sets it.
 impl fmt::Display for DateOrTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Date(date) => write_date(*date, f),
-            Self::Floating(local) | Self::Zoned(local, _) => write_time(*local, f),
-            Self::Utc(local) => {
-                write_time(*local, f)?;
-                f.write_str("Z")
-            }
-        }
+        let mut text = String::with_capacity(16);
+        self.write(&mut text);
+        f.write_str(&text)
     }
 }
 
-fn write_date(date: NaiveDate, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write!(f, "{:04}{:02}{:02}", date.year(), date.month(), date.day())
-}
-
-fn write_time(local: NaiveDateTime, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    use chrono::Timelike;
-    write_date(local.date(), f)?;
-    write!(f, "T{:02}{:02}{:02}", local.hour(), local.minute(), local.second())
+impl DateOrTime {
+    /// Writes it as a value of iCalendar behind what is in `out`.
+    pub fn write(&self, out: &mut String) {
+        match self {
+            Self::Date(date) => write_date(*date, out),
+            Self::Floating(local) | Self::Zoned(local, _) => write_date_time(*local, out),
+            Self::Utc(local) => {
+                write_date_time(*local, out);
+                out.push('Z');
+            }
+        }
+    }
 }
 
 fn number_of(digits: &[u8]) -> Option<u32> {

@@ -27,6 +27,16 @@ impl Component {
         self.write_lines(out, &mut String::new());
     }
 
+    /// Writes the line that begins it.
+    pub fn write_begin(&self, out: &mut String) {
+        write_mark("BEGIN:", &self.name, out, &mut String::new());
+    }
+
+    /// Writes the line that ends it.
+    pub fn write_end(&self, out: &mut String) {
+        write_mark("END:", &self.name, out, &mut String::new());
+    }
+
     fn write_lines(&self, out: &mut String, line: &mut String) {
         write_mark("BEGIN:", &self.name, out, line);
         for property in &self.properties {
@@ -55,6 +65,13 @@ fn write_mark(mark: &str, name: &str, out: &mut String, line: &mut String) {
 }
 
 impl Property {
+    /// Writes the content line, folded, behind what is in `out`.
+    pub fn write_ics(&self, out: &mut String) {
+        let mut line = String::with_capacity(LINE_OCTETS_MAX);
+        self.unfolded(&mut line);
+        fold(&line, out);
+    }
+
     /// The content line without folds and line end, in place of what is in `line`.
     fn unfolded(&self, line: &mut String) {
         line.clear();
@@ -88,7 +105,9 @@ fn visible(name: &str) -> Cow<'_, str> {
 
 /// A raw value that stays on its line.
 fn one_line(value: &str) -> Cow<'_, str> {
-    if !value.contains(is_forbidden) {
+    // U+FFFE and U+FFFF are EF BF BE and EF BF BF: whoever has no EF has neither.
+    let plain = |byte: u8| matches!(byte, b'\t' | b' '..=b'~' | 0x80..=0xEE | 0xF0..);
+    if value.bytes().all(plain) || !value.contains(is_forbidden) {
         return Cow::Borrowed(value);
     }
     let value = value.replace("\r\n", "\n").replace(['\r', '\n'], "\\n");
