@@ -60,7 +60,7 @@ pub struct Context {
 }
 
 /// Bytes of parsed objects kept.
-const PARSED_BYTES_MAX: u64 = 96 << 20;
+const PARSED_BYTES_MAX: u64 = 64 << 20;
 /// Calendars whose rows are kept in memory.
 const INDEXES_MAX: usize = 1_000;
 
