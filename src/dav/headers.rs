@@ -13,8 +13,7 @@ use crate::zone::Timezones;
 /// A date as HTTP writes it: `Sun, 22 Nov 2026 12:00:00 GMT` (RFC 9110 §5.6.7).
 pub fn http_date(time: Utc) -> String {
     const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let time = time.naive();
     let (day, month) = (DAYS[time.weekday().num_days_from_monday() as usize], MONTHS[time.month0() as usize]);
     let (hour, minute, second) = (time.hour(), time.minute(), time.second());

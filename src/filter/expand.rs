@@ -254,3 +254,36 @@ fn without_zone(mut property: Property, zones: &Zones) -> Property {
     }
     property
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Limits, Utc};
+    use crate::zone::Zone;
+
+    const EVENTS: [&str; 6] = [
+        "DTSTART;TZID=Europe/Berlin:20261020T090000\r\nDTEND;TZID=Europe/Berlin:20261020T100000\r\nRRULE:FREQ=DAILY;COUNT=20\r\nEXDATE;TZID=Europe/Berlin:20261022T090000\r\nX-AT;TZID=Europe/Berlin:20261020T083000",
+        "DTSTART;TZID=Europe/Berlin:20261024T220000\r\nDURATION:P1D\r\nRRULE:FREQ=DAILY;COUNT=4\r\nBEGIN:VALARM\r\nACTION:DISPLAY\r\nTRIGGER:-PT5M\r\nDESCRIPTION:x\r\nEND:VALARM",
+        "DTEND;VALUE=DATE:20261028\r\nDTSTART;VALUE=DATE:20261026\r\nRRULE:FREQ=WEEKLY;COUNT=3",
+        "DTSTART:20261026T120000\r\nRRULE:FREQ=WEEKLY;COUNT=3\r\nRDATE;VALUE=PERIOD:20261029T100000Z/PT3H",
+        "DTSTART:20261026T120000Z\r\nDTEND:20261026T130000Z",
+        "DTSTART:20261026T120000Z\r\nDURATION:PT1H\r\nRRULE:FREQ=DAILY;COUNT=5\r\nEND:VEVENT\r\nBEGIN:VEVENT\r\nUID:u\r\nDTSTAMP:20260101T000000Z\r\nRECURRENCE-ID:20261028T120000Z\r\nDTSTART:20261028T150000Z\r\nDURATION:PT2H",
+    ];
+
+    #[test]
+    fn the_text_is_that_of_the_components() {
+        let window = Interval::new(Utc(1_792_900_000), Utc(1_792_900_000 + 20 * 86_400));
+        for event in EVENTS {
+            let text = format!(
+                "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nBEGIN:VEVENT\r\nUID:u\r\nDTSTAMP:20260101T000000Z\r\nSUMMARY:a long summary that has to be folded since it is longer than one line may be\r\n{event}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+            );
+            let object = CalendarObject::parse(text.as_bytes(), &Limits::default()).expect("an object");
+            let series = Series::new(&object, &Zone::utc()).expect("a series");
+            let mut budget = Budget { steps: 100_000, instances: 1_000 };
+            let components = expanded(&object, &series, window, &mut budget.clone()).map(|calendar| calendar.to_ics());
+            let written = expanded_text(&object, &series, window, &mut budget);
+            assert!(components.as_ref().is_ok_and(|text| text.contains("BEGIN:VEVENT")), "{event}");
+            assert_eq!(written.ok(), components.ok(), "{event}");
+        }
+    }
+}
