@@ -58,10 +58,15 @@ async fn redirects_are_not_followed() {
     let (dead, _) = ledger::dead_letters(house.context(), id, 0, 10).await.expect("the store reads");
     assert_eq!((dead.len(), dead[0].1.attempts), (1, 3));
     let until = house.context().clock.now().plus(10);
-    let again = webhooks::recover(house.context(), Actor::System, id, kalends::base::Utc(0), until).await.expect("asked for");
+    let again =
+        webhooks::recover(house.context(), Actor::System, id, kalends::base::Utc(0), until).await.expect("asked for");
     assert_eq!(again, 1);
     let attempts = house.wait_for_attempts(id, 6).await;
-    assert_eq!(attempts.iter().map(|attempt| attempt.attempt).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6], "they go on counting");
+    assert_eq!(
+        attempts.iter().map(|attempt| attempt.attempt).collect::<Vec<_>>(),
+        [1, 2, 3, 4, 5, 6],
+        "they go on counting"
+    );
 }
 
 #[tokio::test]

@@ -153,7 +153,11 @@ impl House {
         while made < count {
             let events = (made..count.min(made + 500))
                 .map(|n| {
-                    let kind = EventKind::ObjectCreated { name: format!("{n}.ics"), uid: Some(format!("u{n}")), etag: ETag([1; 16]) };
+                    let kind = EventKind::ObjectCreated {
+                        name: format!("{n}.ics"),
+                        uid: Some(format!("u{n}")),
+                        etag: ETag([1; 16]),
+                    };
                     Draft { owner: alice, collection: calendar, kind }
                 })
                 .collect::<Vec<_>>();

@@ -51,7 +51,9 @@ async fn ended_well_and_started_again_nothing_comes_twice() {
 #[tokio::test]
 async fn many_crashes_lose_nothing() {
     let mut house = House::new(quick(&[0, 20, 20, 20, 20, 20, 20])).await;
-    let receiver = Receiver::start(|n, _| if n % 7 == 3 { Act::Answer(500, "") } else { Act::Late(Duration::from_millis(3)) }).await;
+    let receiver =
+        Receiver::start(|n, _| if n % 7 == 3 { Act::Answer(500, "") } else { Act::Late(Duration::from_millis(3)) })
+            .await;
     house.endpoint(&receiver).await;
     for round in 0..8 {
         for n in 0..20 {

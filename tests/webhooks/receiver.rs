@@ -18,7 +18,6 @@ pub struct Seen {
     pub headers: Vec<(String, String)>,
     pub body: Value,
     pub raw: Vec<u8>,
-    pub at: Instant,
 }
 
 impl Seen {
@@ -142,7 +141,6 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Seen> {
         signature: header("webhook-signature"),
         body: serde_json::from_slice(&raw).unwrap_or_default(),
         raw,
-        at: Instant::now(),
         headers,
     })
 }

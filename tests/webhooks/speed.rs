@@ -25,7 +25,11 @@ async fn deliveries_a_second() {
         receiver.wait_for(events).await;
     }
     let took = begun.elapsed();
-    println!("{} deliveries in {took:?}: {:.0} a second", events * endpoints, (events * endpoints) as f64 / took.as_secs_f64());
+    println!(
+        "{} deliveries in {took:?}: {:.0} a second",
+        events * endpoints,
+        (events * endpoints) as f64 / took.as_secs_f64()
+    );
     for receiver in &receivers {
         assert_eq!(receiver.count(), events, "each once");
     }

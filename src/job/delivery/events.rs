@@ -28,6 +28,11 @@ impl Events {
         self.0.insert(event.seq, event);
     }
 
+    /// The event of that number if it is kept here.
+    pub fn peek(&self, number: u64) -> Option<Arc<Event>> {
+        self.0.get(&number)
+    }
+
     /// The event of that number; `None` for tests and what is no longer kept.
     pub async fn get(&mut self, context: &Context, number: u64) -> Result<Option<Arc<Event>>, StoreError> {
         if number >= TEST_EVENTS || number == 0 {

@@ -89,8 +89,11 @@ struct Dispatcher {
     /// What came since the last round.
     outcomes: Vec<Outcome>,
     asked: Vec<Ask>,
-    /// What the store refused, to be written before anything else.
+    /// What the store has not taken yet.
     unsaved: Vec<Write>,
+    /// What goes when it has.
+    ready: Vec<Claim>,
+    notices: Vec<Notice>,
     standings_at: Instant,
     swept_at: Instant,
     /// Requests under way in this process.
@@ -119,6 +122,8 @@ impl Dispatcher {
             outcomes: Vec::new(),
             asked: Vec::new(),
             unsaved: Vec::new(),
+            ready: Vec::new(),
+            notices: Vec::new(),
             standings_at: begun,
             swept_at: begun,
             under_way: 0,
@@ -159,24 +164,25 @@ impl Dispatcher {
 
     async fn try_round(&mut self, claiming: Claiming) -> Result<(), Error> {
         self.save(Vec::new()).await?;
+        self.let_go().await?;
         self.follow_changes().await?;
         let mut writes = self.hand_out().await?;
         self.take_outcomes();
         let told = self.take_reports();
         let times = self.times();
         self.plan.end_leases(times);
-        let mut claims = Vec::new();
         let mut wanted = Vec::new();
         if claiming == Claiming::Yes {
             self.read_lots(times.now).await?;
             wanted = self.claim_for_workers(times);
             if self.context.webhooks.settings.send {
-                claims = self.plan.claim(SERVER, CLAIMS_MAX, times);
+                self.ready = self.plan.claim(SERVER, CLAIMS_MAX, times);
             }
         } else {
             self.asked.clear();
         }
-        let notices = self.plan.notices();
+        self.notices.extend(self.plan.notices());
+        report::lines(&self.plan, &self.events);
         writes.extend(self.plan.writes(times.wall));
         self.save(writes).await?;
         for answer in told {
@@ -187,11 +193,29 @@ impl Dispatcher {
             let claims = self.with_events(claims).await?;
             let _ = answer.send(claims);
         }
-        for claim in self.with_events(claims).await? {
+        self.let_go().await?;
+        self.now_and_then().await
+    }
+
+    /// What was claimed goes, and owners are told, now that it is written down.
+    async fn let_go(&mut self) -> Result<(), Error> {
+        while let Some(mut claim) = self.ready.pop() {
+            match self.events.get(&self.context, claim.held.event).await {
+                Ok(event) => claim.event = event,
+                Err(error) => {
+                    self.ready.push(claim);
+                    return Err(error.into());
+                }
+            }
             self.send(claim);
         }
-        self.tell(notices).await?;
-        self.now_and_then().await
+        while let Some(notice) = self.notices.pop() {
+            if let Err(error) = self.tell(&notice).await {
+                self.notices.push(notice);
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     /// Writes down, after what could not be written down before.
@@ -288,37 +312,35 @@ impl Dispatcher {
     fn send(&mut self, claim: Claim) {
         self.under_way += 1;
         let (context, client, press) = (Arc::clone(&self.context), self.client.clone(), Arc::clone(&self.press));
-        let results = self.sender.clone();
+        let answer =
+            Answer { results: self.sender.clone(), outcome: Some(none(&claim, Class::Lost, "the sender broke off")) };
         tokio::spawn(async move {
-            let outcome = attempt(&context, &client, &press, &claim).await;
-            // The dispatcher is there as long as anything is under way.
-            let _ = results.send(outcome);
+            let mut answer = answer;
+            answer.outcome = Some(attempt(&context, &client, &press, &claim).await);
         });
     }
 
-    async fn tell(&mut self, notices: Vec<Notice>) -> Result<(), Error> {
-        for notice in notices {
-            match notice {
-                Notice::Failing(id, class) => {
-                    tracing::warn!(endpoint = %id, class = class.name(), "webhook.endpoint.failing");
-                    metrics::counter!("kalends_webhook_notices_total", "kind" => "failing").increment(1);
-                }
-                Notice::Recovered(id) => {
-                    tracing::info!(endpoint = %id, "webhook.endpoint.recovered");
-                    metrics::counter!("kalends_webhook_notices_total", "kind" => "recovered").increment(1);
-                }
-                Notice::Disable(id, reason) => match webhooks::disable(&self.context, id, &reason).await {
-                    Ok(_) => {
-                        tracing::warn!(endpoint = %id, reason, "webhook.endpoint.disabled");
-                        metrics::counter!("kalends_webhook_notices_total", "kind" => "disabled").increment(1);
-                        self.follow_changes().await?;
-                    }
-                    // Removed meanwhile.
-                    Err(Error::NotFound) => {}
-                    Err(error) => return Err(error),
-                },
+    async fn tell(&mut self, notice: &Notice) -> Result<(), Error> {
+        let kind = match notice {
+            Notice::Failing(id, class) => {
+                tracing::warn!(endpoint = %id, class = class.name(), "webhook.endpoint.failing");
+                "failing"
             }
-        }
+            Notice::Recovered(id) => {
+                tracing::info!(endpoint = %id, "webhook.endpoint.recovered");
+                "recovered"
+            }
+            Notice::Disable(id, reason) => match webhooks::disable(&self.context, *id, reason).await {
+                Ok(_) => {
+                    tracing::warn!(endpoint = %id, reason, "webhook.endpoint.disabled");
+                    "disabled"
+                }
+                // Removed meanwhile.
+                Err(Error::NotFound) => return Ok(()),
+                Err(error) => return Err(error),
+            },
+        };
+        metrics::counter!("kalends_webhook_notices_total", "kind" => kind).increment(1);
         Ok(())
     }
 
@@ -353,9 +375,24 @@ impl Dispatcher {
     }
 }
 
-/// One attempt from preparing to what became of it.
-async fn attempt(context: &Context, client: &Client, press: &Press, claim: &Claim) -> Outcome {
-    let none = |class, detail: &str| Outcome {
+/// Tells the dispatcher what became of an attempt, whatever happens to the task that makes it.
+struct Answer {
+    results: mpsc::UnboundedSender<Outcome>,
+    outcome: Option<Outcome>,
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Some(outcome) = self.outcome.take() {
+            // A dispatcher that is gone has left a lease that says the same.
+            let _ = self.results.send(outcome);
+        }
+    }
+}
+
+/// What becomes of an attempt without anything being sent.
+fn none(claim: &Claim, class: Class, detail: &str) -> Outcome {
+    Outcome {
         endpoint: claim.held.endpoint,
         event: claim.held.event,
         attempt: claim.held.attempt,
@@ -365,18 +402,18 @@ async fn attempt(context: &Context, client: &Client, press: &Press, claim: &Clai
         status: None,
         retry_after_ms: None,
         detail: detail.to_owned(),
-    };
+    }
+}
+
+/// One attempt from preparing to what became of it.
+async fn attempt(context: &Context, client: &Client, press: &Press, claim: &Claim) -> Outcome {
     match press.prepare(context, claim).await {
-        Ok(Prepared::Ready(sending)) => {
-            let outcome = send(client, &sending).await;
-            report::line(&outcome, &sending.webhook_id);
-            outcome
-        }
-        Ok(Prepared::Superseded) => none(Class::Superseded, ""),
-        Ok(Prepared::Expired) => none(Class::Expired, "the event is no longer kept"),
+        Ok(Prepared::Ready(sending)) => send(client, &sending).await,
+        Ok(Prepared::Superseded) => none(claim, Class::Superseded, ""),
+        Ok(Prepared::Expired) => none(claim, Class::Expired, "the event is no longer kept"),
         Err(error) => {
             tracing::error!(error = %error, "webhook.prepare.failed");
-            none(Class::Unreachable, "it could not be prepared: the server's storage failed")
+            none(claim, Class::Unreachable, "it could not be prepared: the server's storage failed")
         }
     }
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Events;
-use crate::service::webhooks::{BreakerState, Class, Endpoint, EndpointId, EndpointState, Outcome, Standing};
+use crate::service::webhooks::{
+    BreakerState, Class, Endpoint, EndpointId, EndpointState, Outcome, Plan, Standing, webhook_id,
+};
 use crate::service::{Context, Error};
 use crate::webhook::now;
 
-/// One attempt, for the log.
+/// One attempt, for the log of a worker: what follows from it stands in the server's.
 pub fn line(outcome: &Outcome, webhook_id: &str) {
-    let good = outcome.class == Class::Delivered;
     tracing::info!(
         webhook.id = webhook_id,
         event = outcome.event,
@@ -19,10 +20,27 @@ pub fn line(outcome: &Outcome, webhook_id: &str) {
         class = outcome.class.name(),
         status = outcome.status,
         duration_ms = outcome.elapsed_ms,
-        retry_after_ms = outcome.retry_after_ms,
-        outcome = if good { "delivered" } else { "failed" },
         "webhook.attempt"
     );
+}
+
+/// A line in the log for each attempt that was just taken down.
+pub(super) fn lines(plan: &Plan, events: &Events) {
+    for (endpoint, attempt) in plan.taken_down() {
+        let event = events.peek(attempt.event);
+        let id = event.map(|event| webhook_id(endpoint, &event)).unwrap_or_default();
+        tracing::info!(
+            webhook.id = id,
+            event = attempt.event,
+            %endpoint,
+            attempt = attempt.attempt,
+            class = attempt.class.name(),
+            status = attempt.status,
+            duration_ms = attempt.elapsed_ms,
+            next_ms = attempt.next.map(|next| (next.0 - now().0).max(0)),
+            "webhook.attempt"
+        );
+    }
 }
 
 /// One attempt, for the metrics.

@@ -350,6 +350,9 @@ impl Plan {
             return None;
         }
         let change = post.breaker.succeeded(times.now);
+        if change == Change::Closed {
+            metrics::counter!("kalends_webhook_breaker_transitions_total", "to" => "closed").increment(1);
+        }
         let was_told = post.health.told.is_some();
         let was_bad = post.health.failing_since.is_some() || change == Change::Closed;
         post.health.delivered = Some(times.wall);
@@ -399,6 +402,7 @@ impl Plan {
                 post.forget(event);
                 post.leave_line(event, flight.calendar);
                 post.dead += 1;
+                metrics::counter!("kalends_webhook_dead_total", "class" => outcome.class.name()).increment(1);
                 let letter = DeadLetter {
                     at: times.wall,
                     attempts: outcome.attempt,
@@ -427,6 +431,9 @@ impl Plan {
     fn suffered(&mut self, outcome: &Outcome, attempt: u32, verdict: Verdict, times: Times) {
         let Some(post) = self.posts.get_mut(&outcome.endpoint) else { return };
         let change = post.breaker.failed(times.now);
+        if change == Change::Opened {
+            metrics::counter!("kalends_webhook_breaker_transitions_total", "to" => "open").increment(1);
+        }
         let health = &mut post.health;
         let new = health.failing_since.is_none();
         let since = *health.failing_since.get_or_insert(times.wall);
@@ -453,6 +460,8 @@ impl Plan {
         } else {
             return;
         };
+        // Nothing more goes, until its row says so and somebody has resumed it.
+        post.hold_until = u64::MAX;
         self.notices.push(Notice::Disable(outcome.endpoint, reason));
     }
 
@@ -478,6 +487,11 @@ impl Plan {
         }
         self.workers.retain(|_, worker| !worker.held.is_empty());
         writes
+    }
+
+    /// What was taken down and is not yet in [`Plan::writes`].
+    pub fn taken_down(&self) -> impl Iterator<Item = (EndpointId, &Attempt)> {
+        self.log.iter().flat_map(|(id, attempts)| attempts.iter().map(|attempt| (*id, attempt)))
     }
 
     /// What owners are to be told.
