@@ -13,6 +13,7 @@ use kalends::merge::{
 };
 use proptest::prelude::*;
 
+use crate::ingested::Server;
 use crate::world::*;
 
 const MEETINGS: usize = 4;
@@ -312,6 +313,35 @@ proptest! {
         for seed in seeds {
             let mixed = played(&shuffled(&arrivals, seed));
             prop_assert_eq!(&mixed.seen(), &seen);
+        }
+    }
+}
+
+// A quarter as many: each goes through the store four times.
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases() / 4 + 1, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn clients_see_what_merging_says_in_every_order(history in histories(), seed in any::<u64>()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let (arrivals, truths) = reports(&history);
+        let world = played(&arrivals);
+        check(&world, &truths);
+        let seen = world.seen();
+        for order in [arrivals.clone(), shuffled(&arrivals, seed)] {
+            runtime.block_on(async {
+                let server = Server::new().await;
+                for arrival in &order {
+                    server.take(arrival).await;
+                }
+                assert_eq!(server.seen().await, seen);
+                let revision = server.revision().await;
+                for arrival in order.iter().rev() {
+                    server.take(arrival).await;
+                }
+                assert_eq!(server.seen().await, seen);
+                assert_eq!(server.revision().await, revision, "a repetition is no change");
+            });
         }
     }
 }

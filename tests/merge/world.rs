@@ -121,7 +121,7 @@ pub fn slack(id: &str) -> SourceId {
 }
 
 pub fn feed(id: &str) -> SourceId {
-    SourceId::new(Provider::Ics, "https://club.example/feed.ics", id)
+    SourceId::new(Provider::Ics, "club", id)
 }
 
 pub fn version(generation: u64, stamp: i64) -> Version {
