@@ -5,7 +5,10 @@
 use kalends::base::{Interval, Limits, Utc};
 use kalends::dav::{if_header as dav_if_header, report};
 use kalends::ical::{self, CalendarObject};
+use kalends::merge::Generation;
 use kalends::model::Path;
+use kalends::provider::google::event as google_event;
+use kalends::provider::microsoft::event as microsoft_event;
 use kalends::recur::{Budget, Series};
 use kalends::xml::{self, ns};
 use kalends::zone::Zone;
@@ -115,4 +118,45 @@ pub fn if_header(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = dav_if_header::parse(text, "http://localhost");
     }
+}
+
+/// What Google's API answers is read or refused, field by field; what can be read says the same each time.
+pub fn google(bytes: &[u8]) {
+    let Ok(value) = serde_json::from_slice(bytes) else { return };
+    let listing = google_event::Listing {
+        account: "a@b.example",
+        calendar: "primary",
+        generation: Generation(3),
+        zone: Zone::named("Europe/Berlin"),
+        reminders: vec![10],
+    };
+    for item in items(&value, "items") {
+        match google_event::map(item, &listing) {
+            Ok(mapped) => assert_eq!(google_event::map(item, &listing), Ok(mapped)),
+            Err(error) => assert!(!error.field.is_empty(), "an error names its field"),
+        }
+    }
+}
+
+/// What Microsoft's API answers is read or refused, field by field; what can be read says the same each time.
+pub fn microsoft(bytes: &[u8]) {
+    let Ok(value) = serde_json::from_slice(bytes) else { return };
+    let mailbox = microsoft_event::Mailbox {
+        account: "a@b.example",
+        calendar: "primary",
+        generation: Generation(3),
+        address: Some("a@b.example"),
+    };
+    for item in items(&value, "value") {
+        match microsoft_event::map(item, &mailbox) {
+            Ok(mapped) => assert_eq!(microsoft_event::map(item, &mailbox), Ok(mapped)),
+            Err(error) => assert!(!error.field.is_empty(), "an error names its field"),
+        }
+    }
+}
+
+/// The items of a page; or the value itself, a single item.
+fn items<'a>(page: &'a serde_json::Value, name: &str) -> Vec<&'a serde_json::Value> {
+    let inside = page.get(name).and_then(serde_json::Value::as_array);
+    inside.map_or_else(|| vec![page], |items| items.iter().collect())
 }

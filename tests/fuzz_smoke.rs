@@ -54,6 +54,9 @@ const PIECES: &[&str] = &[
     "T",
     "Z",
     "99999999",
+    "\"dateTime\":",
+    "\"2026-11-10T10:00:00Z\"",
+    "\"recurrence\":[",
     "00000000",
     "-1",
     "\0",
@@ -161,4 +164,14 @@ fn jcal() {
 #[test]
 fn if_header() {
     smoke("if_header", entries::if_header);
+}
+
+#[test]
+fn google() {
+    smoke("google", entries::google);
+}
+
+#[test]
+fn microsoft() {
+    smoke("microsoft", entries::microsoft);
 }

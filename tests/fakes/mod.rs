@@ -89,6 +89,8 @@ pub enum Fault {
     Instead(Reply),
     /// The true answer, broken off after so many bytes of its body.
     Cut(usize),
+    /// The true answer, after a while.
+    Slow(Duration),
 }
 
 /// What every fake keeps: the faults to come, and the calls that were made.
@@ -174,12 +176,17 @@ fn serve<A: Api>(stream: TcpStream, state: &Mutex<A>) {
 }
 
 fn answer<A: Api>(state: &Mutex<A>, asked: &Asked) -> Reply {
-    let mut api = state.lock().expect("no fake panics");
-    let kind = api.kind(asked);
-    match api.record().take(kind, asked) {
+    let lock = || state.lock().expect("no fake panics");
+    let kind = lock().kind(asked);
+    let fault = lock().record().take(kind, asked);
+    match fault {
         Some(Fault::Instead(reply)) => reply,
-        Some(Fault::Cut(bytes)) => api.answer(asked).cut(bytes),
-        None => api.answer(asked),
+        Some(Fault::Cut(bytes)) => lock().answer(asked).cut(bytes),
+        Some(Fault::Slow(pause)) => {
+            std::thread::sleep(pause);
+            lock().answer(asked)
+        }
+        None => lock().answer(asked),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Google Calendar and Microsoft 365: what their payloads mean, and exchanges of their adapters with fakes of their APIs.
+//! Google Calendar and Microsoft 365: what their payloads mean, exchanges of their adapters with fakes of their APIs, and the whole way from a
+//! provider's bell to a CalDAV client.
 
 mod exchange;
 #[path = "../fakes/mod.rs"]
@@ -6,3 +7,6 @@ mod fakes;
 mod google;
 mod mapping;
 mod microsoft;
+#[path = "../sockets/mod.rs"]
+mod sockets;
+mod whole;
