@@ -318,3 +318,73 @@ async fn a_meeting_is_explained_by_its_records_and_rules() {
     let google = stale["records"].as_array().expect("records").iter().find(|one| one["id"] == "_m2incoming0copy");
     assert!(google.is_some_and(|record| record["stale"].as_u64() >= Some(1)), "{stale:#}");
 }
+
+/// The day through the real program, which is killed after each line and goes on from the beginning. Every fifth line where
+/// nothing else is said; `KALENDS_SCENARIO_KILLS=1` kills at every line.
+#[test]
+fn the_program_killed_at_any_line_ends_in_the_same_state_and_tells_nothing_twice() {
+    let step = std::env::var("KALENDS_SCENARIO_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
+    let dir = tempfile::tempdir().expect("a directory");
+    let whole = dir.path().join("whole");
+    run(&whole, &["ingest", "replay", FILE]);
+    let wanted = run(&whole, &["ingest", "show", "--json"]);
+    let shown: Value = serde_json::from_str(&wanted).expect("JSON");
+    assert_eq!(shown["meetings"].as_array().map(Vec::len), Some(5));
+    for at in (1..lines().len()).step_by(step) {
+        let data = dir.path().join(format!("killed-{at}"));
+        kill_after(&data, at);
+        run(&data, &["ingest", "replay", FILE]);
+        assert_eq!(run(&data, &["ingest", "show", "--json"]), wanted, "killed after line {at}");
+        assert_eq!(run(&data, &["verify"]), "", "killed after line {at}");
+        nothing_is_told_twice(&data, at);
+    }
+}
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/scenario-day/deliveries.jsonl");
+
+fn program(data: &std::path::Path, arguments: &[&str]) -> std::process::Command {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kalends"));
+    command.args(arguments).arg("--data").arg(data);
+    command
+}
+
+fn run(data: &std::path::Path, arguments: &[&str]) -> String {
+    let output = program(data, arguments).output().expect("it runs");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+fn kill_after(data: &std::path::Path, lines: usize) {
+    use std::io::BufRead as _;
+    let mut child = program(data, &["ingest", "replay", FILE])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let told = std::io::BufReader::new(child.stdout.take().expect("a pipe")).lines().take(lines);
+    assert_eq!(told.count(), lines);
+    child.kill().expect("it is killed");
+    child.wait().expect("it has ended");
+}
+
+/// Each object's events are a chain: what one says was there before, the last one has told.
+fn nothing_is_told_twice(data: &std::path::Path, at: usize) {
+    use kalends::model::EventKind;
+    let options = Options { dir: data.to_owned(), engine: Engine::Sled, cache_bytes: 8 << 20, tombstones_max: 50_000 };
+    let store = Store::open(&options).expect("it opens");
+    let runtime = tokio::runtime::Runtime::new().expect("threads");
+    let events = runtime.block_on(store.events(0, 10_000)).expect("events").rows;
+    let mut tags = BTreeMap::new();
+    for event in events {
+        match event.kind {
+            EventKind::ObjectCreated { name, etag, .. } => assert_eq!(tags.insert(name, etag), None, "line {at}"),
+            EventKind::ObjectUpdated { name, etag, before, .. } => {
+                assert_ne!(etag, before, "line {at}");
+                assert_eq!(tags.insert(name, etag), Some(before), "line {at}");
+            }
+            EventKind::ObjectDeleted { name, before, .. } => assert_eq!(tags.remove(&name), Some(before), "line {at}"),
+            _ => {}
+        }
+    }
+    assert_eq!(tags.len(), 5, "line {at}");
+}
