@@ -25,6 +25,8 @@ const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const PASSWORD: &str = "a-password-for-tests";
 /// No step takes longer, whatever the machine.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Changes that are measured come so far apart; closer ones are a burst.
+const APART: Duration = Duration::from_millis(300);
 /// What a client sees is to be there so soon after the provider's notification.
 const PROMISED: Duration = Duration::from_secs(5);
 
@@ -190,6 +192,7 @@ fn a_client_sees_googles_change_within_five_seconds_of_its_bell() {
         fake.state().put(google_event(&title, round));
         ring(&fake);
         times.push(world.sees(&format!("SUMMARY:{title}")));
+        std::thread::sleep(APART);
     }
     report("google", times);
     let status = world.status(&key);
@@ -227,6 +230,7 @@ fn a_client_sees_microsofts_change_within_five_seconds_of_its_bell() {
             assert_eq!(post(&url, &json, &body).0, 202);
         }
         times.push(world.sees(&format!("SUMMARY:{title}")));
+        std::thread::sleep(APART);
     }
     report("microsoft", times);
 }
@@ -246,7 +250,7 @@ fn a_burst_of_bells_is_few_pulls() {
     }
     world.sees("SUMMARY:After");
     let pulls = fake.state().record.count("list") - before;
-    assert!((1..=60).contains(&pulls), "{pulls} pulls for 100 bells");
+    assert!((1..=25).contains(&pulls), "{pulls} pulls for 100 bells");
     println!("100 bells one after the other: {pulls} pulls");
 }
 
@@ -317,17 +321,18 @@ fn throttling_lost_connections_and_ended_tokens_pass() {
     world.sees("SUMMARY:Refreshed");
 
     // The sync token is gone: all is listed again, and what is not listed is gone.
-    fake.state().put(sample("google/event_all_day.json"));
+    let mut day = sample("google/event_all_day.json");
+    day["summary"] = json!("Offsite");
+    let id = day["id"].as_str().expect("an id").to_owned();
+    fake.state().put(day);
     ring(&fake);
-    let title = sample("google/event_all_day.json")["summary"].as_str().expect("a title").to_owned();
-    world.sees(&format!("SUMMARY:{title}"));
-    let id = sample("google/event_all_day.json")["id"].as_str().expect("an id").to_owned();
+    world.sees("SUMMARY:Offsite");
     fake.state().purge(&id);
     fake.state().forget_tokens();
     fake.state().put(google_event("Listed again", 4));
     ring(&fake);
     world.sees("SUMMARY:Listed again");
-    world.until("what was not listed to be gone", || !world.calendar().contains(&title));
+    world.until("what was not listed to be gone", || !world.calendar().contains("Offsite"));
 }
 
 /// The body of a recorded error.

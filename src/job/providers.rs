@@ -27,6 +27,8 @@ const TIDY_PAUSE: Duration = Duration::from_secs(3_600);
 const UPKEEP_PAUSE: Duration = Duration::from_secs(60);
 /// How often a calendar is listed as a whole because exceptions wait for a series of it.
 const LIST_AGAIN_PAUSE: Duration = Duration::from_secs(86_400);
+/// Time between two pulls of a calendar that are wished for: the first bell is heard at once, a burst behind it once.
+const BURST: Duration = Duration::from_millis(250);
 /// The longest pause after failures.
 const BACKOFF_MAX: Duration = Duration::from_secs(900);
 /// The longest pause that a provider can ask for.
@@ -38,6 +40,8 @@ const LAST_CALL: Duration = Duration::from_secs(3);
 struct Plan {
     /// When each calendar is pulled next.
     pulls: BTreeMap<String, Instant>,
+    /// When each calendar was pulled last.
+    pulled: BTreeMap<String, Instant>,
     /// When housekeeping is looked at next.
     upkeep: Instant,
     /// Failures in a row of each calendar; of housekeeping under the empty name.
@@ -143,9 +147,10 @@ impl Runner {
         };
         let at = Instant::now() + pause;
         let pulls = adapter.calendars(&account).into_iter().map(|calendar| (calendar, at)).collect();
-        let running = self.plans.get(key).is_some_and(|plan| plan.running);
+        // An account that was removed and added again may still have a turn under way.
+        let running = self.tasks.values().any(|running| running == key);
         let poll = Duration::from_secs(account.poll_seconds.max(1));
-        let plan = Plan { pulls, upkeep: at, failures: BTreeMap::new(), not_before: at, running, poll };
+        let plan = Plan { pulls, pulled: BTreeMap::new(), upkeep: at, failures: BTreeMap::new(), not_before: at, running, poll };
         self.plans.insert(key.clone(), plan);
     }
 
@@ -165,7 +170,8 @@ impl Runner {
         for calendar in &wanted.calendars {
             // A name that the adapter does not know is one of its own making; it would only fail.
             if let Some(at) = plan.pulls.get_mut(calendar) {
-                *at = now;
+                let after_last = plan.pulled.get(calendar).map_or(now, |last| *last + BURST);
+                *at = (*at).min(now.max(after_last));
             }
         }
         if wanted.upkeep {
@@ -359,6 +365,7 @@ impl Plan {
         for calendar in &due {
             // A wish that comes while the turn runs sets it back to now.
             self.pulls.insert(calendar.clone(), now + self.poll);
+            self.pulled.insert(calendar.clone(), now);
         }
         let upkeep = self.upkeep <= now || !due.is_empty();
         self.upkeep = now + UPKEEP_PAUSE;
@@ -375,8 +382,8 @@ impl Plan {
                 self.failures.remove(calendar);
                 if let (Some(seconds), Some(at)) = (poll_seconds, self.pulls.get_mut(calendar)) {
                     let poll = self.poll.max(Duration::from_secs(seconds.min(RETRY_AFTER_MAX)));
-                    // Unless it is wanted already.
-                    if *at > Instant::now() {
+                    // Unless it is wanted before.
+                    if *at > Instant::now() + BURST {
                         *at = Instant::now() + poll;
                     }
                 }
