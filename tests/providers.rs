@@ -313,8 +313,10 @@ fn bad_events_are_refused_by_the_name_of_their_field_and_nothing_is_stored() {
     let long = format!("{{\"title\":\"{}\"}}", "x".repeat(10 << 20));
     let answer = request("POST", "/ingest/events").login("mara", PASSWORD).body(long.clone()).send(server.address);
     assert_eq!(answer.status, 413);
+    assert!(answer.body.contains("ingest_body_bytes_max"), "{}", answer.body);
     let answer = request("POST", "/ingest/events").login("mara", PASSWORD).body(long).chunked().send(server.address);
     assert_eq!(answer.status, 413);
+    assert!(answer.body.contains("ingest_body_bytes_max"), "{}", answer.body);
     let all_wrong = post(&server, &json!([{}, {}]));
     assert_eq!((all_wrong.status, &body_of(&all_wrong)["errors"]), (400, &json!(2)));
     assert_eq!((objects(&server).len(), events(&server)), (0, before));

@@ -150,7 +150,15 @@ impl Runner {
         // An account that was removed and added again may still have a turn under way.
         let running = self.tasks.values().any(|running| running == key);
         let poll = Duration::from_secs(account.poll_seconds.max(1));
-        let plan = Plan { pulls, pulled: BTreeMap::new(), upkeep: at, failures: BTreeMap::new(), not_before: at, running, poll };
+        let plan = Plan {
+            pulls,
+            pulled: BTreeMap::new(),
+            upkeep: at,
+            failures: BTreeMap::new(),
+            not_before: at,
+            running,
+            poll,
+        };
         self.plans.insert(key.clone(), plan);
     }
 

@@ -137,6 +137,10 @@ impl Pull<'_> {
                 Ok(Some(Page::On(next)))
             }
             Next::Done { cursor, poll_seconds } => {
+                // Whoever removed or paused it meanwhile wants nothing of it any more.
+                if active(self.context, &self.account.key).await?.is_none() {
+                    return Ok(Some(Page::Ended(Ended::Idle)));
+                }
                 self.apply(pulled.sweep).await?;
                 self.finish(state, cursor).await?;
                 Ok(Some(Page::Ended(Ended::Done { poll_seconds })))

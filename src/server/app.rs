@@ -133,7 +133,7 @@ impl App {
             return response;
         }
         if let Some(route) = hooks::route(&parts) {
-            return self.brought(route, parts, incoming, client, seen, bounds).await;
+            return self.brought(route, parts, incoming, client, seen).await;
         }
         let actor = match self.actor(&parts, &client, seen).await {
             Ok(actor) => actor,
@@ -184,22 +184,28 @@ impl App {
         incoming: Incoming,
         client: Client,
         seen: &mut Seen,
-        bounds: Bounds,
     ) -> Response {
         let limits = &self.context.limits;
         let bytes_max = limits.ingest_body_bytes_max;
         if declared_length(&parts) > bytes_max {
-            limit_hit("ingest_body_bytes_max");
-            return text(StatusCode::PAYLOAD_TOO_LARGE, "the request's body is larger than the server takes\n");
+            return brought_too_long();
         }
-        let body = bounded(incoming, bytes_max, Duration::from_secs(limits.body_seconds_max), bounds);
-        let key = match route {
-            Route::Hook(key) => Some(key),
-            Route::NoHook => None,
-            Route::Events => return self.events(parts, body, client, seen).await,
+        let size = Bounds::default();
+        let time_max = Duration::from_secs(limits.body_seconds_max);
+        let body = bounded(incoming, bytes_max, time_max, size.clone());
+        let response = match route {
+            Route::Events => self.events(parts, body, client, seen).await,
+            Route::Hook(_) | Route::NoHook => {
+                seen.kind = "hook";
+                let key = if let Route::Hook(key) = route { Some(key) } else { None };
+                hooks::hook(&self.context, key, parts, body).await
+            }
         };
-        seen.kind = "hook";
-        hooks::hook(&self.context, key, parts, body).await
+        if size.too_slow() {
+            limit_hit("body_seconds_max");
+            return text(StatusCode::REQUEST_TIMEOUT, "the request's body took too long (limit body_seconds_max)\n");
+        }
+        if size.too_long() { brought_too_long() } else { response }
     }
 
     async fn events(&self, parts: Parts, body: Body, client: Client, seen: &mut Seen) -> Response {
@@ -305,6 +311,13 @@ fn declared_length(parts: &Parts) -> u64 {
 fn too_long() -> Response {
     limit_hit("body_bytes_max");
     text(StatusCode::PAYLOAD_TOO_LARGE, "the request's body is larger than the server takes\n")
+}
+
+/// The same for what providers and other programs bring.
+fn brought_too_long() -> Response {
+    limit_hit("ingest_body_bytes_max");
+    let told = "the request's body is larger than the server takes (limit ingest_body_bytes_max)\n";
+    text(StatusCode::PAYLOAD_TOO_LARGE, told)
 }
 
 fn limit_hit(limit: &'static str) {

@@ -153,6 +153,9 @@ async fn take(context: &Context, account: &Account, body: &[u8]) -> Result<Poste
         Err(wrong) => {
             note(context, account, &Outcome::default(), 1).await?;
             let is_long = wrong.problem.contains("ingest_events_max");
+            if is_long {
+                metrics::counter!("kalends_limit_hits_total", "limit" => "ingest_events_max").increment(1);
+            }
             return Ok(if is_long { Posted { status: 413, ..Posted::wrong(&wrong) } } else { Posted::wrong(&wrong) });
         }
     };
