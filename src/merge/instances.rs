@@ -43,9 +43,9 @@ pub(super) fn add(
         let record = exception.record;
         let original = form(&meeting.event.start, key, &exception.original);
         let is_cancelled = record.presence() == Presence::Deleted || record.content.status == Some(Status::Cancelled);
-        if excluded.contains_key(&key) && exception.version <= series_version && !is_cancelled {
-            view.leave_out(record, Why::NoSuchInstance);
-        } else if !has(key) && exception.orphan == Orphan::Waits {
+        let is_newer_than_exdate = is_cancelled || exception.version > series_version;
+        let is_excluded = excluded.contains_key(&key) && !is_newer_than_exdate;
+        if is_excluded || !has(key) && exception.orphan == Orphan::Waits {
             view.leave_out(record, Why::NoSuchInstance);
         } else if is_cancelled {
             view.decide(super::Field::Presence, Some(key), record, "cancelled in the copy that gave the series (7)");

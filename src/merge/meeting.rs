@@ -155,8 +155,6 @@ pub enum Why {
     NoSuchInstance,
     /// It is gone at its source.
     Gone,
-    /// A better copy of the series has other exceptions.
-    BetterCopy,
     /// The sources have changed what this local edit changed.
     Overtaken,
 }

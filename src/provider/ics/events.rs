@@ -181,22 +181,17 @@ fn keep_apart(entries: &mut [Entry<'_>]) {
 
 /// Of those with the same UID and RECURRENCE-ID the one with the highest SEQUENCE, then the latest LAST-MODIFIED or DTSTAMP, then
 /// the last.
-fn newest(entries: Vec<Entry<'_>>) -> Vec<Entry<'_>> {
-    let mut best: BTreeMap<(String, Option<DateOrTime>), (i64, String, usize, Entry<'_>)> = BTreeMap::new();
-    for entry in entries {
+fn newest(mut entries: Vec<Entry<'_>>) -> Vec<Entry<'_>> {
+    entries.sort_by_cached_key(|entry| {
         let sequence = entry.event.integer("SEQUENCE").ok().flatten().unwrap_or_default();
         let stamp = entry.event.property("LAST-MODIFIED").or(entry.event.property("DTSTAMP"));
-        let stamp = stamp.map(|p| p.value.trim().to_owned()).unwrap_or_default();
-        let key = (entry.uid.clone(), entry.original.clone());
-        let place = entry.place;
-        match best.get(&key) {
-            Some((s, t, p, _)) if (*s, t.as_str(), *p) > (sequence, stamp.as_str(), place) => {}
-            _ => {
-                best.insert(key, (sequence, stamp, place, entry));
-            }
-        }
+        (sequence, stamp.map(|p| p.value.trim().to_owned()).unwrap_or_default(), entry.place)
+    });
+    let mut best: BTreeMap<(String, Option<DateOrTime>), Entry<'_>> = BTreeMap::new();
+    for entry in entries {
+        best.insert((entry.uid.clone(), entry.original.clone()), entry);
     }
-    let mut entries: Vec<Entry<'_>> = best.into_values().map(|(_, _, _, entry)| entry).collect();
+    let mut entries: Vec<Entry<'_>> = best.into_values().collect();
     entries.sort_by_key(|entry| entry.place);
     entries
 }

@@ -81,7 +81,7 @@ pub fn request(account: &Account, secrets: &AccountSecrets, pull: &PullState) ->
             request = request.header(name, value);
         }
     }
-    match super::super::caldav::basic(account, secrets)?.filter(|_| same_host) {
+    match crate::provider::caldav::basic(account, secrets)?.filter(|_| same_host) {
         Some(value) => Ok(request.header(AUTHORIZATION, value)),
         None => Ok(request),
     }
