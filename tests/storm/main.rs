@@ -15,6 +15,8 @@
 mod changes;
 mod check;
 mod fairness;
+#[cfg(feature = "kafka")]
+mod kafka;
 #[path = "../load/mod.rs"]
 mod load;
 mod place;

@@ -1,0 +1,131 @@
+//! The storm through Kafka: the outbox is carried to a topic by the relay that the server starts, two workers read it as a group
+//! and send, one of them comes late and one goes in the middle (two rebalances), and the server is killed as ever. What must be true
+//! afterwards is the same.
+//!
+//! The cluster is librdkafka's mock, in this process; `KALENDS_TEST_BROKERS` names another one. `KALENDS_STORM_KILL_WORKERS=1` ends
+//! the worker by SIGKILL instead of SIGTERM: what it had claimed is then sent again when its lease ends.
+
+use std::process::{Child, Stdio};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rdkafka::mocking::MockCluster;
+
+use crate::changes::{Client, Load};
+use crate::load::Dice;
+use crate::place::{self, Sea};
+use crate::receivers::Manner;
+use crate::{CALENDARS, FLEET, check, number};
+
+/// A worker process. Killed when dropped.
+struct Worker(Child);
+
+impl Worker {
+    fn start(sea: &Sea) -> Self {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(sea.place.data.join("worker.log"));
+        let mut command = sea.place.command();
+        command.args(["worker", "--in-flight", "256"]).stdout(Stdio::null()).stderr(log.expect("a log can be written"));
+        Self(command.spawn().expect("it runs"))
+    }
+
+    fn end(&mut self) {
+        if number("KALENDS_STORM_KILL_WORKERS", 0) == 0 {
+            let signal = rustix::process::Signal::TERM;
+            rustix::process::kill_process(rustix::process::Pid::from_child(&self.0), signal).expect("it lives");
+        } else {
+            let _ = self.0.kill();
+        }
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn nothing_is_lost_through_kafka_with_two_workers_and_a_rebalance() {
+    let (changes, kills) = (number("KALENDS_STORM_CHANGES", 300), number("KALENDS_STORM_KILLS", 1));
+    let cluster = MockCluster::new(3).expect("it starts");
+    let run = std::process::id();
+    let (topic, dead) = (format!("changes-{run}"), format!("dead-{run}"));
+    let brokers = std::env::var("KALENDS_TEST_BROKERS").unwrap_or_else(|_| {
+        for name in [&topic, &dead] {
+            cluster.create_topic(name, 6, 3).expect("it is made");
+        }
+        cluster.bootstrap_servers()
+    });
+    let mut sea = Sea::make(CALENDARS, place::STORM);
+    sea.kill();
+    let settings = [
+        ("KALENDS_BUS_KAFKA_BROKERS", brokers.as_str()),
+        ("KALENDS_BUS_KAFKA_TOPIC", &topic),
+        ("KALENDS_BUS_KAFKA_DEAD_LETTER_TOPIC", &dead),
+        ("KALENDS_BUS_KAFKA_SESSION_TIMEOUT_SECONDS", "10"),
+        ("KALENDS_WEBHOOKS_SEND", "workers"),
+    ];
+    sea.place.settings.extend(settings.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    sea.start();
+    let manners: Vec<Manner> = FLEET.iter().flat_map(|(manner, count)| std::iter::repeat_n(*manner, *count)).collect();
+    for (at, manner) in manners.iter().enumerate() {
+        let heard = if at == 0 { sea.calendars.clone() } else { vec![sea.calendars[at % CALENDARS].clone()] };
+        sea.add(*manner, &heard);
+    }
+    let load = Load::new("anna", &sea.place.password, changes);
+    load.serve_at(Some(sea.address()));
+    let begun = Instant::now();
+    let mut first = Worker::start(&sea);
+    for number in 0..crate::number("KALENDS_STORM_CLIENTS", 8) {
+        let client = Client {
+            load: load.clone(),
+            user: "anna".to_owned(),
+            calendars: sea.calendars.clone(),
+            number,
+            names: 20,
+            pace: Duration::from_millis(crate::number("KALENDS_STORM_PACE_MS", 0)),
+        };
+        sea.runtime.spawn(client.run());
+    }
+    let reach = |count: u64| {
+        while (load.count() as u64) < count.min(changes - 1) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    reach(changes / 4);
+    let mut second = Worker::start(&sea);
+    let mut dice = Dice(u64::from(run));
+    for kill in 1..=kills {
+        reach(changes / 4 + changes * kill / (2 * (kills + 1)) + dice.below(20));
+        load.serve_at(None);
+        sea.kill();
+        sea.start();
+        load.serve_at(Some(sea.address()));
+    }
+    reach(changes * 3 / 4);
+    // The group has both members by now, or is just dealing out anew: the more so when one goes.
+    std::thread::sleep(Duration::from_secs(4));
+    first.end();
+    while load.left.load(Ordering::SeqCst) > 0 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    let (written, made) = (begun.elapsed(), load.made());
+    let truth = check::Truth::read(&sea);
+    check::settle(&sea, &truth, Duration::from_secs(number("KALENDS_STORM_SECONDS", 180)));
+    check::everything(&sea, &truth, &made);
+    let deliveries: usize = sea.endpoints.iter().map(|endpoint| endpoint.receiver.effects()).sum();
+    eprintln!(
+        "through Kafka: {} changes acknowledged in {written:.1?} with {kills} kills; {deliveries} messages took effect at {} endpoints after {:.1?}",
+        made.len(),
+        sea.endpoints.len(),
+        begun.elapsed(),
+    );
+    let status = sea.json(&["bus", "status", "--json"]);
+    assert!(status.as_array().is_some_and(|groups| groups.iter().all(|group| group["lag_records"] == 0)), "{status}");
+    second.end();
+    let log = std::fs::read_to_string(sea.place.data.join("worker.log")).expect("they log");
+    assert!(!log.contains("panic") && !log.contains("ERROR"), "{log}");
+}
