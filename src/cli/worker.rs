@@ -89,11 +89,8 @@ async fn deliver(
         }
         let Ok(first) = Arc::clone(&permits).acquire_owned().await else { break };
         let max = permits.available_permits() + 1;
-        let claimed = tokio::select! {
-            claimed = link.claim(name, max, WAIT) => claimed,
-            () = pause(Duration::MAX, &mut stop) => break,
-        };
-        match claimed {
+        // Waited for even when it is time to end: what was claimed and not taken would lie until its lease ends.
+        match link.claim(name, max, WAIT).await {
             Ok(sendings) => {
                 delay = RETRY;
                 start(sendings, first, &permits, &client, &results);

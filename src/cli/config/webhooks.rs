@@ -80,6 +80,8 @@ impl WebhooksConfig {
             disable_days: self.disable_days,
             rotation_seconds: self.rotation_hours.saturating_mul(3_600),
             in_flight_max: usize::try_from(self.in_flight_max).unwrap_or(usize::MAX),
+            // Longer than an attempt and its report can take.
+            lease_seconds: self.total_seconds.saturating_mul(3).saturating_add(10),
             send: self.send == Sender::Server,
             ..WebhookSettings::default()
         }

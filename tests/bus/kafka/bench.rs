@@ -1,7 +1,7 @@
 //! Kafka as a transport under test: changes of a store, carried over by the relay.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kalends::base::{CollectionId, Secret};
 use kalends::bus::Consumer;
@@ -93,8 +93,11 @@ impl Bench for Kafka {
         let membership = membership("who-looks", &self.dead_topic, "nowhere");
         let mut reader = KafkaConsumer::new(&self.settings, &membership).expect("it is made");
         let mut reasons = Vec::new();
-        // Long enough to join and to see everything.
-        for _ in 0..25 {
+        // Until it has joined, and then long enough to see everything.
+        let (started, mut rounds) = (Instant::now(), 0);
+        while rounds < 15 {
+            assert!(started.elapsed() < Duration::from_secs(60), "it does not join");
+            rounds += usize::from(!reader.assigned().is_empty());
             for letter in reader.next(100, Duration::from_millis(200)).await.unwrap_or_default() {
                 let header =
                     |name: &str| letter.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
