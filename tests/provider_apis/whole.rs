@@ -307,6 +307,12 @@ fn microsoft_from_the_bell_to_the_client() {
     ring_microsoft(&place);
     place.until("the deletion", PROMISE, |calendar| !calendar.contains("Inventory"));
     let old = place.fake.state().subscriptions[0].id.clone();
+    let ending = place.fake.state().lifecycle("reauthorizationRequired");
+    for (url, body) in ending {
+        assert_eq!(post(&url, &[], &body).0, 202);
+    }
+    place.wait("the renewal", || place.fake.count("subscription") == 1);
+    assert_eq!(place.fake.state().subscriptions[0].id, old, "it lives on");
     let removed = place.fake.state().lifecycle("subscriptionRemoved");
     for (url, body) in removed {
         assert_eq!(post(&url, &[], &body).0, 202);

@@ -11,7 +11,7 @@ use crate::merge::{
 use crate::provider::fields::{FieldError, Fields, Stamp};
 use crate::provider::html::{self, Newlines};
 use crate::provider::times;
-use crate::rule::Rule;
+use crate::recur::Rule;
 use crate::zone::Zone;
 
 /// What an event is read in the light of: where it was listed, and what the listing says of all its events.

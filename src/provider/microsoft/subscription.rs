@@ -95,11 +95,12 @@ impl Bell {
     }
 }
 
-/// The next thing to be done about the subscription: renewed when half of its life is over.
+/// The next thing to be done about the subscription: renewed when half of its life is over. One that should have ended is renewed too,
+/// so that nothing is lost in between; Graph says if it is gone.
 pub(super) fn due(account: &Account, channels: &[Channel], hook_url: Option<&str>, now: Utc) -> Option<Task> {
     let is_wanted = hook_url.is_some() && account.options.get("push").map(String::as_str) != Some("off");
-    let living = channels.iter().filter(|channel| channel.calendar == MAILBOX && channel.expires > now);
-    let best = living.filter(|_| is_wanted).max_by_key(|channel| (channel.expires, &channel.id));
+    let ours = channels.iter().filter(|channel| is_wanted && channel.calendar == MAILBOX);
+    let best = ours.max_by_key(|channel| (channel.expires, &channel.id));
     if let Some(other) = channels.iter().find(|channel| Some(*channel) != best) {
         return Some(Task::Close(other.clone()));
     }
