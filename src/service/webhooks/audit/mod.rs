@@ -77,6 +77,9 @@ pub enum End {
     NotSent,
 }
 
+/// Begins and lengths are kept in whole milliseconds, rounded down: an end that is computed of the two is too early by less than this.
+const ROUNDING_MS: i64 = 2;
+
 /// The first of many, and how many there are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing<T> {
@@ -253,14 +256,14 @@ impl Audit {
         let mut late = Vec::new();
         for arrival in &arrivals {
             match ended {
-                Some((end, after)) if arrival.began_ms > end => late.push(Late {
+                Some((end, after)) if arrival.began_ms >= end + ROUNDING_MS => late.push(Late {
                     webhook_id: arrival.webhook_id.clone(),
                     calendar: calendar.to_owned(),
                     sequence: arrival.sequence,
                     after,
                     behind_ms: arrival.began_ms - end,
                 }),
-                _ if began.is_some_and(|began| arrival.ended_ms >= began) => self.report.overlapping += 1,
+                _ if began.is_some_and(|began| arrival.ended_ms + ROUNDING_MS > began) => self.report.overlapping += 1,
                 _ => {}
             }
             if ended.is_none_or(|(end, _)| arrival.ended_ms < end) {
@@ -341,6 +344,8 @@ mod tests {
         let taken = |sequence, began, ended| story(sequence, Fate::Delivered, &[(began, ended, End::Taken)]);
         let in_order = report(&[taken(2, 10, 20), taken(1, 0, 5), taken(3, 30, 31)]);
         assert_eq!((in_order.out_of_order.total, in_order.overlapping), (0, 0));
+        let rounded = report(&[taken(1, 21, 30), taken(2, 10, 20)]);
+        assert_eq!((rounded.out_of_order.total, rounded.overlapping), (0, 1), "a millisecond is too little to be sure");
         let late = report(&[taken(1, 100, 120), taken(2, 10, 20), taken(3, 15, 40)]);
         assert_eq!(
             late.out_of_order.first,
