@@ -7,7 +7,7 @@ use super::{Fields, Problem, webhooks::own};
 use crate::access::Actor;
 use crate::base::{CollectionId, PrincipalId, Utc};
 use crate::model::{CollectionKind, Path, UserName};
-use crate::outbound::{Policy, Reach, Target};
+use crate::outbound::{Policy, Ports, Reach, Target};
 use crate::service::webhooks::audit::Fate;
 use crate::service::webhooks::{Changes, Detail, Endpoint, EventType, NewEndpoint, Order, Owner, Rate};
 use crate::service::{Context, Error, directory, tree};
@@ -22,8 +22,8 @@ pub(super) async fn new(context: &Context, actor: Actor, mut fields: Fields) -> 
         None => own(actor).ok_or_else(|| Problem::field("user", "whose is it to be?"))?,
     };
     let url = fields.required("url")?;
-    let said = read(context, owner, fields).await?;
-    let mut new = NewEndpoint::new(owner, checked_url(&url, said.allow_private.unwrap_or(false))?);
+    let said = read(context, owner, Rate::default(), fields).await?;
+    let mut new = NewEndpoint::new(owner, checked_url(context, &url, said.allow_private.unwrap_or(false))?);
     new.description = said.description.unwrap_or_default();
     new.calendars = said.calendars.unwrap_or_default();
     new.events = said.events.unwrap_or_default();
@@ -48,15 +48,16 @@ pub(super) async fn changes(
 ) -> Result<Changes, Problem> {
     debug_assert!(actor != Actor::Anonymous, "who asks has logged in");
     let url = fields.text("url")?;
-    let mut said = read(context, endpoint.owner, fields).await?;
+    let mut said = read(context, endpoint.owner, endpoint.rate, fields).await?;
     let private = said.allow_private.unwrap_or(endpoint.allow_private);
     // What is made stricter must hold for the address that is there already.
     let url = url.or_else(|| (endpoint.allow_private && !private).then(|| endpoint.url.clone()));
-    said.url = url.map(|url| checked_url(&url, private)).transpose()?;
+    said.url = url.map(|url| checked_url(context, &url, private)).transpose()?;
     Ok(said)
 }
 
-async fn read(context: &Context, owner: Owner, mut fields: Fields) -> Result<Changes, Problem> {
+/// What is said, other than the URL; what is not said of the rate stays as in `rate`.
+async fn read(context: &Context, owner: Owner, rate: Rate, mut fields: Fields) -> Result<Changes, Problem> {
     let changes = Changes {
         url: None,
         description: fields.text("description")?,
@@ -70,15 +71,14 @@ async fn read(context: &Context, owner: Owner, mut fields: Fields) -> Result<Cha
         detail: fields.flag("thin")?.map(|on| if on { Detail::Thin } else { Detail::Full }),
         allow_private: fields.flag("allow_private")?,
         headers: fields.pairs("headers")?,
-        rate: rate(&mut fields)?,
+        rate: rate_of(&mut fields, rate)?,
     };
     fields.end()?;
     Ok(changes)
 }
 
-fn rate(fields: &mut Fields) -> Result<Option<Rate>, Problem> {
+fn rate_of(fields: &mut Fields, default: Rate) -> Result<Option<Rate>, Problem> {
     let Some(mut inner) = fields.object("rate")? else { return Ok(None) };
-    let default = Rate::default();
     let mut number = |name: &str, max: u64, default: u32| {
         let read = inner.number(name, 1, max).map_err(|problem| problem.within("rate"))?;
         Ok::<_, Problem>(read.and_then(|number| u32::try_from(number).ok()).unwrap_or(default))
@@ -95,9 +95,12 @@ fn rate(fields: &mut Fields) -> Result<Option<Rate>, Problem> {
 ///
 /// # Errors
 /// Says why not.
-pub fn checked_url(text: &str, allow_private: bool) -> Result<String, Problem> {
+pub fn checked_url(context: &Context, text: &str, allow_private: bool) -> Result<String, Problem> {
+    let settings = &context.webhooks.settings;
+    let policy =
+        Policy { https_only: !settings.allow_http, ports: Ports::Only(settings.ports.clone()), ..Policy::default() };
     let reach = if allow_private { Reach::Private } else { Reach::Public };
-    let target = Target::parse(text).and_then(|target| target.check(&Policy::default(), reach).map(|()| target));
+    let target = Target::parse(text).and_then(|target| target.check(&policy, reach).map(|()| target));
     target.map(|target| target.as_str().to_owned()).map_err(|failure| Problem::field("url", failure.to_string()))
 }
 

@@ -78,6 +78,8 @@ impl WebhooksConfig {
             retention_days: self.retention_days,
             breaker_seconds: self.breaker_seconds,
             disable_days: self.disable_days,
+            ports: self.ports.clone(),
+            allow_http: self.allow_http,
             rotation_seconds: self.rotation_hours.saturating_mul(3_600),
             in_flight_max: usize::try_from(self.in_flight_max).unwrap_or(usize::MAX),
             // Longer than an attempt and its report can take.

@@ -86,7 +86,7 @@ async fn add(context: &Context, new: NewWebhook, output: &Output) -> Result<(), 
         Some(name) => Owner::User(accounts::find(context, &UserName::new(name)?).await?.id),
         None => Owner::Server,
     };
-    let mut endpoint = NewEndpoint::new(owner, input::checked_url(&new.url, new.allow_private)?);
+    let mut endpoint = NewEndpoint::new(owner, input::checked_url(context, &new.url, new.allow_private)?);
     endpoint.calendars = input::calendars(context, owner, &new.calendars).await?;
     endpoint.events = input::events(&new.events)?;
     endpoint.order = if new.in_order { Order::InOrder } else { Order::Any };

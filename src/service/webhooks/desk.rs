@@ -29,6 +29,10 @@ pub struct WebhookSettings {
     pub breaker_seconds: u64,
     /// Days without a success after which an endpoint is disabled.
     pub disable_days: u64,
+    /// Ports of the public internet that endpoints may have.
+    pub ports: Vec<u16>,
+    /// Whether endpoints of the public internet may be plain HTTP.
+    pub allow_http: bool,
     /// Whether the server sends itself; if not, `kalends worker` processes do.
     pub send: bool,
 }
@@ -43,6 +47,8 @@ impl Default for WebhookSettings {
             rotation_seconds: 24 * 60 * 60,
             breaker_seconds: 30,
             disable_days: 5,
+            ports: vec![443],
+            allow_http: false,
             send: true,
         }
     }
