@@ -12,8 +12,7 @@ use kalends::access::Actor;
 use kalends::base::{FixedClock, Limits, Secret, Utc};
 use kalends::ical::DateOrTime;
 use kalends::merge::{
-    Content, End, Generation, Orphan, Part, Person, Provider, Recurrence, Role, Scope, SourceId, SourceRecord, Sweep,
-    Version,
+    Content, End, Generation, Orphan, Part, Person, Provider, Recurrence, Role, SourceId, SourceRecord, Sweep, Version,
 };
 use kalends::model::{Path, UserName};
 use kalends::service::accounts::{self, NewUser};
@@ -304,7 +303,6 @@ async fn a_whole_listing_takes_away_what_it_does_not_name_now_and_later() {
     assert_eq!(ingest::tidy(&place.context).await.expect("tidied").forgotten, 4);
     ingest::forget_account(&place.context, &place.account).await.expect("forgotten");
     assert_eq!(place.count().await, 0);
-    let _: Option<Scope> = None;
     assert_eq!(place.context.store.check().await.expect("checked"), []);
 }
 
