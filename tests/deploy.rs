@@ -44,7 +44,9 @@ fn every_metric_named_is_one_of_ours_and_every_one_of_ours_is_shown() {
         }
     }
     let ours = words(&code, "kalends_");
-    let ours = ours.iter().filter(|name| quoted(name) && **name != "kalends_build_info");
+    // The other one is no metric: it is a name in Slack's messages.
+    let apart = ["kalends_build_info", "kalends_meeting"];
+    let ours = ours.iter().filter(|name| quoted(name) && !apart.contains(*name));
     for name in ours {
         assert!(dashboard.contains(*name), "{name} is on no panel");
     }
