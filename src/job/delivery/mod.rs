@@ -143,6 +143,10 @@ impl Dispatcher {
         if self.more_events {
             return Duration::ZERO;
         }
+        if !self.context.webhooks.settings.send {
+            // Workers ask when they want something.
+            return PAUSE_MAX;
+        }
         let now = self.times().now;
         let wake = self.plan.wakes_at(now).map_or(PAUSE_MAX, |at| Duration::from_millis(at.saturating_sub(now)));
         wake.min(PAUSE_MAX)

@@ -520,3 +520,6 @@ impl Plan {
         self.posts.iter().map(|(id, post)| (*id, post.standing(times.now, times.wall))).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -197,13 +197,24 @@ impl Post {
         Some(flight)
     }
 
+    /// The waiting delivery that may go next, and when. In order, only the first of each calendar can.
+    fn next_waiting(&self) -> Option<(u64, u64)> {
+        if self.endpoint.order == Order::Any {
+            return self.queue.iter().take(LOOK_MAX).find(|(_, event)| !self.flights.contains_key(event)).copied();
+        }
+        let first = |(calendar, line): (&CollectionId, &BTreeSet<u64>)| {
+            let event = line.first()?;
+            let wait = self.waiting.get(event)?;
+            (!self.is_under_way(*calendar)).then_some((wait.due, *event))
+        };
+        self.outstanding.iter().filter_map(first).min()
+    }
+
     fn due(&mut self, now: u64) -> Option<Flight> {
-        let event = self.queue.iter().take(LOOK_MAX).take_while(|(due, _)| *due <= now).map(|(_, event)| *event).find(
-            |event| {
-                let calendar = self.waiting.get(event).map_or(CollectionId(0), |wait| wait.calendar);
-                !self.flights.contains_key(event) && self.is_first(*event, calendar) && !self.is_under_way(calendar)
-            },
-        )?;
+        let (due, event) = self.next_waiting()?;
+        if due > now {
+            return None;
+        }
         let wait = self.waiting.remove(&event)?;
         self.queue.remove(&(wait.due, event));
         let row = wait.row;
@@ -254,12 +265,12 @@ impl Post {
 
     /// When something can be claimed that cannot be claimed now; `None`: when something else happens first.
     pub fn wakes_at(&mut self, now: u64) -> Option<u64> {
-        let idle = self.lots.is_empty() && self.queue.is_empty();
         let full = self.flights.len() >= usize::from(self.endpoint.rate.in_flight_max);
-        if idle || full || !self.endpoint.is_active() {
+        if full || !self.endpoint.is_active() {
             return None;
         }
-        let next = if self.lots.is_empty() { self.queue.first().map_or(now, |(due, _)| *due) } else { now };
+        let of_lots = (!self.lots.is_empty() && self.waiting.len() < WAITING_MAX).then_some(now);
+        let next = [of_lots, self.next_waiting().map(|(due, _)| due)].into_iter().flatten().min()?;
         let breaker = match self.breaker.state(now) {
             BreakerState::Open { until } => until,
             BreakerState::HalfOpen { probing: true } => return None,
