@@ -15,7 +15,7 @@ mod split;
 #[cfg(test)]
 mod tests;
 
-pub use crate::rule::{Budget, BudgetExceeded, Rule};
+pub use crate::rule::{Budget, BudgetExceeded};
 pub use compile::Series;
 pub use split::split;
 

@@ -11,7 +11,7 @@ use crate::merge::{
 use crate::provider::fields::{FieldError, Fields, Stamp};
 use crate::provider::html::{self, Newlines};
 use crate::provider::times;
-use crate::recur::Rule;
+use crate::recur::check_rule;
 use crate::zone::Zone;
 
 /// What an event is read in the light of: where it was listed, and what the listing says of all its events.
@@ -181,7 +181,7 @@ fn recurrence(event: &Fields<'_>) -> Result<Recurrence, FieldError> {
         let (head, value) = line.split_once(':').ok_or_else(|| bad("is no content line (NAME:value)"))?;
         let (name, parameters) = head.split_once(';').unwrap_or((head, ""));
         match name.trim().to_ascii_uppercase().as_str() {
-            "RRULE" | "EXRULE" if value.trim().parse::<Rule>().is_err() => return Err(bad("is no recurrence rule")),
+            "RRULE" | "EXRULE" if check_rule(value.trim()).is_err() => return Err(bad("is no recurrence rule")),
             "RRULE" => recurrence.rules.push(value.trim().to_owned()),
             "EXRULE" => recurrence.exrules.push(value.trim().to_owned()),
             "RDATE" => recurrence.rdates.extend(dates(parameters, value).ok_or_else(|| bad("has no dates"))?),
