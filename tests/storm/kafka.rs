@@ -129,3 +129,49 @@ fn nothing_is_lost_through_kafka_with_two_workers_and_a_rebalance() {
     let log = std::fs::read_to_string(sea.place.data.join("worker.log")).expect("they log");
     assert!(!log.contains("panic") && !log.contains("ERROR"), "{log}");
 }
+
+/// Providers' events from a topic: taken in once however often they come; what cannot be read goes to the dead letters.
+#[test]
+fn events_of_providers_come_in_through_a_topic() {
+    let cluster = MockCluster::new(1).expect("it starts");
+    for name in ["in.changes", "in.dead", "in.meetings"] {
+        cluster.create_topic(name, 2, 1).expect("it is made");
+    }
+    let mut sea = Sea::make(1, place::STORM);
+    sea.place.done(&["provider", "add", "generic", "--user", "anna", "--calendar", "c0", "--name", "meetings"]);
+    sea.kill();
+    let settings = [
+        ("KALENDS_BUS_KAFKA_BROKERS", cluster.bootstrap_servers()),
+        ("KALENDS_BUS_KAFKA_TOPIC", "in.changes".to_owned()),
+        ("KALENDS_BUS_KAFKA_DEAD_LETTER_TOPIC", "in.dead".to_owned()),
+        ("KALENDS_BUS_KAFKA_INGEST_TOPIC", "in.meetings".to_owned()),
+        ("KALENDS_BUS_KAFKA_INGEST_ACCOUNT", "generic/meetings".to_owned()),
+    ];
+    sea.place.settings.extend(settings.map(|(name, value)| (name.to_owned(), value)));
+    sea.start();
+    let event = |id: &str, title: &str| {
+        format!(
+            r#"{{"provider":"generic","op":"created","id":"{id}","start":"2027-01-05T09:00:00Z","end":"2027-01-05T10:00:00Z","title":"{title}","updated_at":"2027-01-01T00:00:00Z","version":1}}"#
+        )
+    };
+    let payloads = [event("m1", "One"), event("m1", "One"), "{\"op\":".to_owned(), event("m2", "Two")];
+    sea.runtime.block_on(async {
+        let mut config = rdkafka::ClientConfig::new();
+        config.set("bootstrap.servers", cluster.bootstrap_servers());
+        let producer: rdkafka::producer::FutureProducer = config.create().expect("a producer");
+        for payload in &payloads {
+            let record = rdkafka::producer::FutureRecord::to("in.meetings").key("k").payload(payload);
+            producer.send(record, Duration::from_secs(10)).await.expect("it is taken");
+        }
+    });
+    let begun = Instant::now();
+    let exported = loop {
+        let text = sea.place.done(&["export", "anna/c0"]);
+        if text.contains("SUMMARY:Two") {
+            break text;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "it does not come in: {text}");
+        std::thread::sleep(Duration::from_millis(200));
+    };
+    assert_eq!(exported.matches("BEGIN:VEVENT").count(), 2, "each once: {exported}");
+}
