@@ -141,34 +141,38 @@ fn pair(text: &str) -> Result<(String, String), String> {
     Ok((name.trim().to_owned(), value.to_owned()))
 }
 
+/// An account to be added.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct NewAccount {
+    /// The account.
+    pub account: AccountKey,
+    /// Whose.
+    pub user: String,
+    /// The calendar.
+    pub calendar: String,
+    /// The person's addresses.
+    pub addresses: Vec<String>,
+    /// What to read.
+    pub sources: Vec<String>,
+    /// Where the API is.
+    pub base_url: Option<String>,
+    /// Where tokens are refreshed.
+    pub token_url: Option<String>,
+    /// The client's id.
+    pub client_id: Option<String>,
+    /// Settings.
+    pub options: Vec<(String, String)>,
+    /// Seconds between polls.
+    pub poll_seconds: Option<u64>,
+    /// Secrets, by name.
+    pub secrets: Vec<(String, String)>,
+}
+
 /// The same as a value, with the secrets read.
 #[derive(Clone, Serialize, Deserialize)]
 pub enum ProviderCommand {
     /// `add`
-    Add {
-        /// The account.
-        account: AccountKey,
-        /// Whose.
-        user: String,
-        /// The calendar.
-        calendar: String,
-        /// The person's addresses.
-        addresses: Vec<String>,
-        /// What to read.
-        sources: Vec<String>,
-        /// Where the API is.
-        base_url: Option<String>,
-        /// Where tokens are refreshed.
-        token_url: Option<String>,
-        /// The client's id.
-        client_id: Option<String>,
-        /// Settings.
-        options: Vec<(String, String)>,
-        /// Seconds between polls.
-        poll_seconds: Option<u64>,
-        /// Secrets, by name.
-        secrets: Vec<(String, String)>,
-    },
+    Add(Box<NewAccount>),
     /// `list`
     List {
         /// How to list.
@@ -238,7 +242,7 @@ fn of_add(add: Add) -> Result<ProviderCommand, String> {
     };
     let name = add.name.unwrap_or_else(|| add.user.clone());
     let account = AccountKey::new(add.provider, &name).map_err(|error| error.to_string())?;
-    Ok(ProviderCommand::Add {
+    Ok(ProviderCommand::Add(Box::new(NewAccount {
         account,
         user: add.user,
         calendar: add.calendar,
@@ -250,7 +254,7 @@ fn of_add(add: Add) -> Result<ProviderCommand, String> {
         options: add.options,
         poll_seconds: add.poll_seconds,
         secrets,
-    })
+    })))
 }
 
 /// Lines NAME=VALUE; empty ones and those that begin with `#` are skipped. Complaints show no value.
@@ -302,37 +306,27 @@ impl From<ProviderError> for Failure {
     }
 }
 
+/// The account that is asked for.
+fn entry(new: NewAccount) -> Result<Entry, Failure> {
+    Ok(Entry {
+        key: new.account,
+        user: UserName::new(&new.user)?,
+        calendar: new.calendar,
+        addresses: new.addresses,
+        calendars: new.sources,
+        base_url: new.base_url,
+        token_url: new.token_url,
+        client_id: new.client_id,
+        options: new.options,
+        poll_seconds: new.poll_seconds,
+        secrets: with_secrets(AccountSecrets::default(), new.secrets)?,
+    })
+}
+
 /// Runs a command.
 pub(super) async fn run(context: &Context, command: ProviderCommand, output: &Output) -> Result<(), Failure> {
     match command {
-        ProviderCommand::Add {
-            account,
-            user,
-            calendar,
-            addresses,
-            sources,
-            base_url,
-            token_url,
-            client_id,
-            options,
-            poll_seconds,
-            secrets,
-        } => {
-            let entry = Entry {
-                key: account,
-                user: UserName::new(&user)?,
-                calendar,
-                addresses,
-                calendars: sources,
-                base_url,
-                token_url,
-                client_id,
-                options,
-                poll_seconds,
-                secrets: with_secrets(AccountSecrets::default(), secrets)?,
-            };
-            add(context, entry, output).await?;
-        }
+        ProviderCommand::Add(new) => add(context, entry(*new)?, output).await?,
         ProviderCommand::List { listing } => list(context, listing, output).await?,
         ProviderCommand::Status { account, listing } => status(context, account, listing, output).await?,
         ProviderCommand::Pause(account) => providers::pause(context, &account).await?,

@@ -21,6 +21,7 @@ pub mod query;
 pub mod resources;
 pub mod rows;
 pub mod sync;
+mod together;
 pub mod transfer;
 pub mod tree;
 pub mod verify;
@@ -29,6 +30,7 @@ pub mod zones;
 
 pub use crate::store::StoreError;
 pub use error::Error;
+pub use together::together;
 
 use std::sync::Arc;
 

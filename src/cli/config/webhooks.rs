@@ -85,7 +85,6 @@ impl WebhooksConfig {
             // Longer than an attempt and its report can take.
             lease_seconds: self.total_seconds.saturating_mul(3).saturating_add(10),
             send: self.send == Sender::Server,
-            ..WebhookSettings::default()
         }
     }
 

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+#[cfg(feature = "kafka")]
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
@@ -35,6 +36,7 @@ impl Link {
     }
 
     /// The relay's: the server lets one in at a time.
+    #[cfg(feature = "kafka")]
     pub fn of_relay(data: &Path) -> Self {
         Self { relay: true, ..Self::new(data) }
     }
@@ -74,11 +76,13 @@ impl Link {
     }
 
     /// Says which events have come back through the topic.
+    #[cfg(feature = "kafka")]
     pub async fn arrived(&mut self, numbers: Vec<u64>) -> Result<(), BusError> {
         done(self.ask(&Request::Arrived(numbers)).await?)
     }
 
     /// Whether an administrator has paused the group.
+    #[cfg(feature = "kafka")]
     pub async fn paused(&mut self, group: &str) -> Result<bool, BusError> {
         match self.ask(&Request::Paused(group.to_owned())).await? {
             Answer::Paused(paused) => Ok(paused),
@@ -101,6 +105,7 @@ impl Link {
     }
 
     /// Gives the server providers' events; for each that cannot be taken in, its index and why.
+    #[cfg(feature = "kafka")]
     pub async fn ingest(&mut self, payloads: Vec<Bytes>) -> Result<Vec<(usize, String)>, BusError> {
         match self.ask(&Request::Ingest(payloads)).await? {
             Answer::Ingested(results) => {

@@ -1,9 +1,5 @@
 //! `POST /ingest/events`: each event on its own, with a result of its own.
 
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::Poll;
-
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -12,13 +8,13 @@ use crate::base::PrincipalId;
 use crate::merge::{Provider, SourceRecord};
 use crate::model::UserName;
 use crate::provider::json::Wrong;
-use crate::service::Context;
 use crate::service::accounts::DEFAULT_CALENDAR;
 use crate::service::ingest::Outcome;
 use crate::service::providers::{
     self, Account, AccountKey, AccountSecrets, AccountState, Entry, ProviderError, Remembered, account, remember,
     remembered,
 };
+use crate::service::{Context, together};
 
 /// The longest key of idempotency, in bytes.
 const KEY_BYTES_MAX: usize = 255;
@@ -234,22 +230,4 @@ async fn note(context: &Context, account: &Account, outcome: &Outcome, malformed
     let class = if malformed > 0 { "malformed" } else { "records" };
     metrics::counter!("kalends_ingest_deliveries_total", "provider" => "generic", "class" => class).increment(1);
     Ok(())
-}
-
-/// Runs futures side by side on this task; the results in their order.
-async fn together<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
-    let mut running: Vec<(Pin<Box<F>>, Option<F::Output>)> =
-        futures.into_iter().map(|future| (Box::pin(future), None)).collect();
-    poll_fn(|cx| {
-        let mut pending = false;
-        for (future, result) in running.iter_mut().filter(|(_, result)| result.is_none()) {
-            match future.as_mut().poll(cx) {
-                Poll::Ready(done) => *result = Some(done),
-                Poll::Pending => pending = true,
-            }
-        }
-        if pending { Poll::Pending } else { Poll::Ready(()) }
-    })
-    .await;
-    running.into_iter().filter_map(|(_, result)| result).collect()
 }

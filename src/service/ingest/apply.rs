@@ -7,12 +7,11 @@ use super::closure::Records;
 use super::kept::{Kept, MeetingRow, Reads, Wait, meeting_key, record_key, waiting_key};
 use super::local::{self, Along, Edit, Edited, Layers};
 use super::publish::{self, Plan};
-use super::together::together;
 use crate::base::{CollectionId, PrincipalId, Utc};
 use crate::merge::{self, Absorbed, SourceId, SourceRecord, Sweep};
 use crate::model::{Shelf, UserName};
 use crate::service::providers::Account;
-use crate::service::{Context, Error};
+use crate::service::{Context, Error, together};
 use crate::store::{Assert, Batch, CommitError, Draft, Write};
 
 /// How often a transaction starts again because another one was faster. Each time somebody else got through.
@@ -44,7 +43,7 @@ impl Person {
 #[derive(Debug, Clone)]
 pub(super) enum Input {
     /// A source has said this.
-    Said(SourceRecord),
+    Said(Box<SourceRecord>),
     /// A whole listing may or may not have named this.
     Swept(SourceId, Sweep),
     /// This is to be forgotten, with its tombstone.
@@ -68,7 +67,8 @@ impl Input {
 /// can be applied again.
 pub async fn apply(context: &Context, account: &Account, records: Vec<SourceRecord>) -> Result<Outcome, Error> {
     let person = Person::load(context, account.owner).await?;
-    let outcome = settle_all(context, &person, records.into_iter().map(Input::Said).collect()).await?;
+    let outcome =
+        settle_all(context, &person, records.into_iter().map(|record| Input::Said(Box::new(record))).collect()).await?;
     outcome.measure(account.key.provider.name());
     Ok(outcome)
 }
@@ -331,10 +331,9 @@ impl<'a> Transaction<'a> {
         }
         for (source, before, kept) in self.records.changed() {
             writes.extend(self.reads.write(Shelf::Records, record_key(owner, source), kept));
-            let marks: [(Wait, fn(&Kept) -> Option<Utc>); 2] =
-                [(Wait::Parked, |kept| kept.parked), (Wait::Gone, |kept| kept.gone)];
-            for (kind, mark) in marks {
-                let (old, new) = (before.and_then(mark), kept.and_then(mark));
+            let marks = |kept: Option<&Kept>| kept.map_or([None; 2], |kept| [kept.parked, kept.gone]);
+            let changes = marks(before).into_iter().zip(marks(kept));
+            for (kind, (old, new)) in [Wait::Parked, Wait::Gone].into_iter().zip(changes) {
                 if old != new {
                     writes.extend(old.map(|at| Write::DeleteRow(Shelf::Parked, waiting_key(kind, at, owner, source))));
                     let row =

@@ -25,7 +25,6 @@ mod outcome;
 mod publish;
 mod sweep;
 mod tidy;
-mod together;
 
 pub use apply::apply;
 pub use explain::{Dropped, Explained, Found, MeetingView, explain, object_bytes, show};

@@ -1,4 +1,4 @@
-//! Several futures at once on one task, so that the batches of a page of records become durable together.
+//! Several futures at once on one task, so that what each of them writes becomes durable together.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use std::task::Poll;
 const AT_ONCE: usize = 64;
 
 /// Runs all of `futures`, a bounded number at a time, and gives their outputs in order.
-pub(super) async fn together<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+pub async fn together<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     let mut outputs = Vec::with_capacity(futures.len());
     let mut futures = futures.into_iter();
     loop {
