@@ -26,7 +26,8 @@ fn data_of_every_format_opens_with_all_that_is_in_it() {
         let dir = tempfile::tempdir().expect("a directory");
         let unpacked = Command::new("tar").arg("xzf").arg(files.join(file)).arg("-C").arg(dir.path()).status();
         assert!(unpacked.expect("tar").success(), "{file}");
-        let place = Place { data: dir.path().to_owned(), engine, password: "a-password-for-tests".to_owned() };
+        let password = "a-password-for-tests".to_owned();
+        let place = Place { data: dir.path().to_owned(), engine, password, settings: Vec::new() };
         assert_eq!(place.done(&["verify"]), "", "{file}");
         assert!(place.done(&["user", "list"]).contains("anna@example.com"));
         assert!(place.done(&["app-password", "list", "anna"]).contains("phone"));

@@ -16,10 +16,10 @@ use kalends::service::accounts::{self, NewUser};
 use serde_json::Value;
 use sockets::{TestServer, request};
 
-pub const PASSWORD: &str = "a-long-password";
+pub(crate) const PASSWORD: &str = "a-long-password";
 
 /// A server with `anna` and `bert`, and `root`, who administers it. Nothing is sent by it: there is no dispatcher.
-pub fn server() -> TestServer {
+pub(crate) fn server() -> TestServer {
     let server = TestServer::start(Limits::default(), Options::default());
     server.user("anna", PASSWORD);
     server.user("bert", PASSWORD);
@@ -36,13 +36,13 @@ pub fn server() -> TestServer {
 
 /// An answer with its body as JSON, null if there is none.
 #[derive(Debug)]
-pub struct Said {
-    pub status: u16,
-    pub kind: String,
-    pub body: Value,
+pub(crate) struct Said {
+    pub(crate) status: u16,
+    pub(crate) kind: String,
+    pub(crate) body: Value,
 }
 
-pub fn ask(server: &TestServer, user: &str, method: &str, path: &str, body: Option<&str>) -> Said {
+pub(crate) fn ask(server: &TestServer, user: &str, method: &str, path: &str, body: Option<&str>) -> Said {
     let mut sending = request(method, &format!("/api/v1{path}"));
     if !user.is_empty() {
         sending = sending.login(user, PASSWORD);
@@ -56,14 +56,14 @@ pub fn ask(server: &TestServer, user: &str, method: &str, path: &str, body: Opti
 }
 
 /// A new endpoint of `user`: its id.
-pub fn endpoint(server: &TestServer, user: &str) -> String {
+pub(crate) fn endpoint(server: &TestServer, user: &str) -> String {
     let said = ask(server, user, "POST", "/webhooks", Some(r#"{"url": "https://example.com/hook"}"#));
     assert_eq!(said.status, 201, "{said:?}");
     said.body["id"].as_str().expect("an id").to_owned()
 }
 
 /// Stores an event in a calendar of anna's.
-pub fn put(server: &TestServer, name: &str, summary: &str) -> String {
+pub(crate) fn put(server: &TestServer, name: &str, summary: &str) -> String {
     let text = format!(
         "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//t//EN\r\nBEGIN:VEVENT\r\nUID:{name}\r\nDTSTAMP:20260101T000000Z\r\n\
          DTSTART:20260105T100000Z\r\nSUMMARY:{summary}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
