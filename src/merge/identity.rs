@@ -154,8 +154,9 @@ mod tests {
         let vectors: serde_json::Value =
             serde_json::from_str(include_str!("../../tests/data/providers/vectors/uid_normalise.json")).expect("JSON");
         for case in vectors.as_array().expect("a list") {
-            let (given, wanted) = (case["in"].as_str().expect("in"), case["out"].as_str().expect("out"));
-            assert_eq!(normalise_uid(given).as_deref(), Some(wanted), "{}", case["why"]);
+            // Nothing given is nothing found: there is no UID to compare.
+            let given = case["in"].as_str().unwrap_or_default();
+            assert_eq!(normalise_uid(given).as_deref(), case["out"].as_str(), "{}", case["why"]);
         }
         assert_eq!(normalise_uid("  "), None);
     }

