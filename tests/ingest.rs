@@ -300,7 +300,7 @@ async fn a_whole_listing_takes_away_what_it_does_not_name_now_and_later() {
     assert!(late.changes.is_empty());
     assert_eq!(place.count().await, 1);
     place.clock.set(NOW.plus(31 * 86_400));
-    assert_eq!(ingest::tidy(&place.context).await.expect("tidied").forgotten, 4);
+    assert_eq!(ingest::tidy(&place.context).await.expect("tidied").forgotten, 5);
     ingest::forget_account(&place.context, &place.account).await.expect("forgotten");
     assert_eq!(place.count().await, 0);
     assert_eq!(place.context.store.check().await.expect("checked"), []);

@@ -388,3 +388,66 @@ fn nothing_is_told_twice(data: &std::path::Path, at: usize) {
     }
     assert_eq!(tags.len(), 5, "line {at}");
 }
+
+/// A line of Microsoft's: an answer to a pull.
+fn graph(number: u64, transport: &str, generation: u64, token: Option<&str>, status: u16, body: &Value) -> Line {
+    let line = json!({
+        "n": number, "at": "2026-11-10T07:00:05Z", "provider": "microsoft", "account": "mara.lindqvist@contoso.example",
+        "transport": transport, "status": status, "headers": {}, "body": body,
+        "pull": { "generation": generation, "page": 1, "request": { "token": token } },
+    });
+    Line::parse(&line.to_string()).expect("a line")
+}
+
+fn graph_event(id: &str, subject: &str) -> Value {
+    json!({
+        "id": id, "type": "singleInstance", "subject": subject, "iCalUId": format!("{id}@contoso.example"),
+        "lastModifiedDateTime": "2026-11-10T06:00:00Z", "isOrganizer": true, "isCancelled": false, "isAllDay": false,
+        "start": { "dateTime": "2026-11-10T13:00:00.0000000", "timeZone": "W. Europe Standard Time" },
+        "end": { "dateTime": "2026-11-10T14:00:00.0000000", "timeZone": "W. Europe Standard Time" },
+        "organizer": { "emailAddress": { "address": "mara.lindqvist@contoso.example" } },
+    })
+}
+
+/// What Microsoft's delta removes is gone, in any order; an answer for a single item says what became of that item alone.
+#[tokio::test]
+async fn removed_items_and_single_items_count() {
+    let page = |items: Value, token: &str| json!({ "value": items, "@odata.deltaLink": format!("https://graph.microsoft.com/v1.0/me/calendarView/delta?$deltatoken={token}") });
+    let gone =
+        json!([{ "id": "A", "@removed": { "reason": "deleted" } }, { "id": "C", "@removed": { "reason": "changed" } }]);
+    let listed = json!([graph_event("A", "a"), graph_event("B", "b"), graph_event("C", "c")]);
+    let mut lines = vec![
+        graph(1, "calendarView/delta", 1, None, 200, &page(listed, "D1")),
+        graph(2, "calendarView/delta", 2, Some("D1"), 200, &page(gone, "D2")),
+        graph(3, "events/B", 2, None, 404, &json!({ "error": { "code": "ErrorItemNotFound" } })),
+    ];
+    for _ in 0..2 {
+        let place = Place::new(&lines).await;
+        for line in &lines {
+            place.play(line).await;
+        }
+        let titles: Vec<Value> = place.show().await.into_iter().map(|view| view.summary["title"].clone()).collect();
+        assert_eq!(titles, [json!("c")]);
+        lines.reverse();
+    }
+}
+
+/// A line that cannot be read is told and passed over; the others are played.
+#[test]
+fn a_bad_line_keeps_no_other_back() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("day.jsonl");
+    let mut lines: Vec<&str> = DAY.lines().take(3).collect();
+    lines.insert(1, "{\"n\": 7, \"provider\": \"google\"}");
+    std::fs::write(&file, lines.join("\n")).expect("written");
+    let data = dir.path().join("data");
+    let kalends = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kalends"));
+        command.args(arguments).arg("--data").arg(&data).output().expect("it runs")
+    };
+    let replayed = kalends(&["ingest", "replay", file.to_str().expect("a path")]);
+    let told = String::from_utf8_lossy(&replayed.stderr).into_owned();
+    assert!(!replayed.status.success() && told.contains("line 2") && told.contains("`account`"), "{told}");
+    let shown: Value = serde_json::from_slice(&kalends(&["ingest", "show", "--json"]).stdout).expect("JSON");
+    assert!(shown["meetings"].as_array().is_some_and(|meetings| meetings.len() >= 3), "{shown}");
+}

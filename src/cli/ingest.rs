@@ -38,10 +38,18 @@ pub(super) async fn replay(
     mut files: mpsc::Receiver<ImportFile>,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let mut lines = Vec::new();
+    let (mut lines, mut bad) = (Vec::new(), 0_usize);
     while let Some(ImportFile { name, content }) = files.recv().await {
         let content = content.map_err(|why| Failure(Exit::Failed, format!("{name}: {why}")))?;
-        lines.extend(parse(&name, &content)?);
+        for line in parse(&name, &content)? {
+            match line {
+                Ok(line) => lines.push(line),
+                Err(why) => {
+                    bad += 1;
+                    output.note(why).await;
+                }
+            }
+        }
     }
     if replay.twice {
         lines = lines.into_iter().flat_map(|line| [line.clone(), line]).collect();
@@ -55,7 +63,14 @@ pub(super) async fn replay(
     let mut total = Outcome::default();
     for line in &lines {
         clock.set(line.at);
-        let played = play(&own, line).await?;
+        let played = match play(&own, line).await {
+            Ok(played) => played,
+            Err(Failure(_, why)) => {
+                bad += 1;
+                output.note(format!("the line with n={}: {why}", line.number)).await;
+                continue;
+            }
+        };
         output.data(format!("{}\n", told(&played))).await;
         total.add(played.outcome);
     }
@@ -68,16 +83,18 @@ pub(super) async fn replay(
         lines.len()
     );
     output.note(text).await;
-    Ok(Exit::Done)
+    if bad > 0 {
+        output.note(format!("{bad} lines could not be played; the others were")).await;
+    }
+    Ok(if bad == 0 { Exit::Done } else { Exit::Partial })
 }
 
-fn parse(name: &str, content: &[u8]) -> Result<Vec<Line>, Failure> {
+/// The lines of a file, each read or with what is wrong with it: one that cannot be read does not keep the others back.
+fn parse(name: &str, content: &[u8]) -> Result<Vec<Result<Line, String>>, Failure> {
     let text = std::str::from_utf8(content).map_err(|_| Failure(Exit::Failed, format!("{name} is no UTF-8")))?;
     let numbered = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    let read = |(at, line): (usize, &str)| {
-        Line::parse(line).map_err(|why| Failure(Exit::Failed, format!("{name}, line {}: {why}", at + 1)))
-    };
-    numbered.map(read).collect()
+    let read = |(at, line): (usize, &str)| Line::parse(line).map_err(|why| format!("{name}, line {}: {why}", at + 1));
+    Ok(numbered.map(read).collect())
 }
 
 async fn play(context: &Context, line: &Line) -> Result<Played, Failure> {

@@ -392,7 +392,9 @@ impl<'a> View<'a> {
         let calls = self.of_kind(&[Kind::Call]);
         let last = calls.iter().filter(|call| call.content.started.is_some());
         if let Some(call) = last.max_by_key(|call| (call.content.started, Reverse(&call.source))) {
-            (meeting.started, meeting.ended) = (call.content.started, call.content.ended);
+            // An end before the start is that of an earlier run.
+            let ended = call.content.ended.filter(|ended| Some(*ended) >= call.content.started);
+            (meeting.started, meeting.ended) = (call.content.started, ended);
             self.decide(Field::Started, None, call, "what the call was in truth");
         }
         for record in self.members.iter().filter(|record| record.is_live()) {

@@ -25,6 +25,10 @@ impl Target {
         if text.len() > URL_BYTES_MAX {
             return Err(Failure::BadUrl(format!("it is longer than {URL_BYTES_MAX} bytes")));
         }
+        // A slash by the rules of WHATWG, and part of a name by others: whoever checks and whoever calls must read the same.
+        if text.contains('\\') {
+            return Err(bad("it holds a backslash; write a slash, or %5C"));
+        }
         let mut url = Url::parse(text).map_err(|error| Failure::BadUrl(format!("it is no URL ({error})")))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Failure::BadUrl(format!(
@@ -60,6 +64,11 @@ impl Target {
                     "it names the port {}, and only {allowed} is allowed",
                     self.port()
                 )));
+            }
+            if let Some(Host::Domain(name)) = self.url.host()
+                && is_private_name(name)
+            {
+                return Err(Failure::BadUrl(format!("{name} is a name of one machine or of a private network")));
             }
         }
         self.address().map_or(Ok(()), |address| self.allow(address, reach))
@@ -149,6 +158,15 @@ impl std::str::FromStr for Target {
     }
 }
 
+/// Names that mean another machine to everybody who asks (RFC 6761 §6.3, RFC 6762 §3, RFC 8375, and `internal`, which ICANN keeps for
+/// private use): the clouds' metadata services have some of them.
+fn is_private_name(name: &str) -> bool {
+    let name = name.trim_end_matches('.');
+    ["localhost", "local", "internal", "home.arpa"]
+        .iter()
+        .any(|suffix| name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,7 +193,6 @@ mod tests {
             "https://[::1]/",
             "https://[::ffff:127.0.0.1]/",
             "https://[0:0:0:0:0:ffff:7f00:1]/",
-            "https:\\\\127.0.0.1\\",
             "https:127.0.0.1",
             " https://127.0.0.1/ ",
             "https://127.0.0.1:443/",
@@ -210,6 +227,7 @@ mod tests {
             "https://user:word@example.org/",
             "https://:word@example.org/",
             "https://exa mple.org/",
+            "https:\\\\example.org/",
             "https://[::1/",
             "https://1.2.3.4.5/",
             "https://256.1.1.1/",

@@ -19,6 +19,10 @@ pub async fn receive(context: &Context, key: &AccountKey, delivery: &Delivery) -
 /// 503: the provider is to send it again.
 fn failed(key: &AccountKey, error: &ProviderError) -> Delivered {
     if let ProviderError::NoSuchAccount(_) = error {
+        // These are named after users: a stranger is told the same as of one that is there.
+        if key.provider == crate::merge::Provider::Generic {
+            return Delivered::forged();
+        }
         return Delivered::new(404, "no_account", Effect::Nothing);
     }
     tracing::error!(account.provider = key.provider.name(), account.name = key.name, error = %error, "provider.failed");
@@ -39,6 +43,8 @@ async fn received(context: &Context, key: &AccountKey, delivery: &Delivery) -> R
         match delivered.class {
             "forged" => status.counts.forged += 1,
             "malformed" => status.counts.malformed += 1,
+            // No proof that it came from the provider.
+            "handshake" => {}
             _ => status.delivered = Some(delivery.at),
         }
     })

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::{Account, AccountKey, AccountSecrets, Adapter, Delivery, Effect, Next, PullState, Pulled, adapter};
 use crate::base::{Secret, Utc};
-use crate::merge::{Generation, Provider, Scope, SourceRecord, Sweep};
+use crate::merge::{Generation, Provider, Scope, SourceId, SourceRecord, Sweep, Version};
 use crate::model::UserName;
 use crate::outbound::Answer;
 use crate::service::accounts::{self, AccountError, NewUser};
@@ -45,6 +46,8 @@ struct Pull {
     page: u32,
     calendar: Option<String>,
     cursor: Option<String>,
+    /// The only item that was asked for (`events/{id}`).
+    item: Option<String>,
 }
 
 /// For whom a day is replayed.
@@ -82,7 +85,7 @@ impl Line {
         let value: Value = serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))?;
         let word = |name: &str| value[name].as_str().ok_or_else(|| format!("`{name}` is missing or no text"));
         let provider = providers::provider_named(word("provider")?).map_err(|error| error.to_string())?;
-        let account = AccountKey::new(provider, word("account")?).map_err(|error| error.to_string())?;
+        let account = account_key(provider, word("account")?).map_err(|error| format!("`account`: {error}"))?;
         let is_pull = value["pull"].is_object() || value["status"].is_u64();
         let body = match (&value["body_raw"], &value["body"]) {
             (Value::String(raw), _) => Bytes::from(raw.clone()),
@@ -98,6 +101,17 @@ impl Line {
             pull: is_pull.then(|| pull(&value)),
         })
     }
+}
+
+/// The account that a recording calls so. A feed's URL, and whatever else is no account's name here, becomes one that is the same
+/// each time.
+fn account_key(provider: Provider, name: &str) -> Result<AccountKey, String> {
+    let made = AccountKey::new(provider, name).or_else(|_| {
+        let digest = Sha256::digest(name.as_bytes());
+        let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        AccountKey::new(provider, &format!("recorded-{hex}"))
+    });
+    made.map_err(|error| error.to_string())
 }
 
 fn time(text: &str) -> Result<Utc, String> {
@@ -117,9 +131,50 @@ fn pull(value: &Value) -> Pull {
         status: value["status"].as_u64().and_then(|status| u16::try_from(status).ok()).unwrap_or(200),
         generation: pull["generation"].as_u64().unwrap_or(1),
         page: pull["page"].as_u64().and_then(|page| u32::try_from(page).ok()).unwrap_or(1),
-        calendar: text(&request["calendarId"]).or_else(|| text(&request["calendar"])),
+        calendar: ["calendarId", "calendar", "url"].into_iter().find_map(|name| text(&request[name])),
         cursor: text(&request["syncToken"]).or_else(|| text(&request["token"])),
+        item: item(value),
     }
+}
+
+/// The id of the only item that was asked for: as the request, the transport or else the answer says it.
+fn item(value: &Value) -> Option<String> {
+    let written = value["transport"].as_str()?.strip_prefix("events/")?;
+    let request = &value["pull"]["request"];
+    let field = |names: [&str; 2]| names.into_iter().find_map(|name| request[name].as_str());
+    let last = |url: &str| url.split('?').next().and_then(|path| path.rsplit('/').next()).map(str::to_owned);
+    let named = field(["id", "eventId"]).or(Some(written).filter(|id| !id.is_empty() && !id.starts_with('{')));
+    let named = named.or_else(|| value["body"]["id"].as_str()).map(str::to_owned);
+    named.or_else(|| field(["url", "path"]).and_then(last))
+}
+
+/// The answer for a single item in the form in which its adapter reads one. The cursor keeps it from being taken for a whole
+/// listing.
+fn single(provider: Provider, state: PullState, id: &str, status: u16, body: Bytes) -> (PullState, u16, Bytes) {
+    let state = PullState { cursor: Some("item".to_owned()), ..state };
+    if provider == Provider::Microsoft {
+        let next = json!({"link": null, "delta": "item", "series": [id], "removed": []}).to_string();
+        return (PullState { next: Some(next), ..state }, status, body);
+    }
+    let item = match status {
+        200 => serde_json::from_slice(&body).unwrap_or_default(),
+        404 | 410 => json!({"id": id, "status": "cancelled"}),
+        _ => return (state, status, body),
+    };
+    (state, 200, json!({"items": [item], "nextSyncToken": "item"}).to_string().into())
+}
+
+/// What a page of Microsoft's delta says was deleted. Older than what the same round says of an item that was asked for on its
+/// own.
+fn removed(account: &Account, state: &PullState, body: &Bytes) -> Vec<SourceRecord> {
+    let page: Value = serde_json::from_slice(body).unwrap_or_default();
+    let items = page["value"].as_array().into_iter().flatten();
+    let gone = items.filter(|item| item["@removed"]["reason"] == "deleted").filter_map(|item| item["id"].as_str());
+    gone.map(|id| {
+        let id = SourceId::new(Provider::Microsoft, &account.key.name, id).in_calendar(&state.calendar);
+        SourceRecord::tombstone(id, Version::new(state.generation, i64::MIN, 0))
+    })
+    .collect()
 }
 
 /// Makes the user and the accounts that `lines` came to, as far as they are not there.
@@ -243,8 +298,15 @@ async fn pulled(
         next: None,
         started: line.at,
     };
-    let Pulled { records, sweep, problems, next } =
-        whole(account, adapter, &state, answer(pull.status, &line.headers, &line.body), line.at);
+    let (state, status, body) = match &pull.item {
+        Some(id) => single(account.key.provider, state, id, pull.status, line.body.clone()),
+        None => (state, pull.status, line.body.clone()),
+    };
+    let Pulled { mut records, sweep, problems, next } =
+        whole(account, adapter, &state, answer(status, &line.headers, &body), line.at);
+    if account.key.provider == Provider::Microsoft && pull.item.is_none() && status == 200 {
+        records.extend(removed(account, &state, &body));
+    }
     for problem in problems {
         providers::bury(context, &account.key, &problem, problem.as_bytes()).await?;
     }
@@ -258,7 +320,7 @@ async fn pulled(
         Next::Wait { .. } => ("wait", None),
         Next::Broken(_) => ("broken", None),
     };
-    if let Some(cursor) = cursor {
+    if let Some(cursor) = cursor.filter(|_| pull.item.is_none()) {
         providers::finish_pull(context, &account.key, &state.calendar, pull.generation, cursor).await?;
     }
     Ok(Played { number: line.number, status: None, class: class.to_owned(), outcome })
@@ -288,9 +350,16 @@ fn answer(status: u16, headers: &[(String, String)], body: &Bytes) -> Answer {
         status: StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY),
         headers: headers.iter().filter_map(field).collect::<HeaderMap>(),
         body: body.clone(),
-        truncated: false,
+        truncated: is_cut_off(headers, body),
         elapsed: Duration::ZERO,
     }
+}
+
+/// Whether less came than was announced. What was compressed on the way is recorded as it was read.
+fn is_cut_off(headers: &[(String, String)], body: &Bytes) -> bool {
+    let value = |name: &str| headers.iter().find(|(field, _)| field == name).map(|(_, value)| value.trim());
+    let announced = value("content-length").and_then(|length| length.parse::<usize>().ok());
+    value("content-encoding").is_none() && announced.is_some_and(|length| length > body.len())
 }
 
 /// Pages may come in any order here: a listing ends when all of its pages are there.

@@ -43,11 +43,11 @@ pub(super) async fn hook(context: &Context, key: Option<AccountKey>, parts: Part
     if parts.method != Method::POST && parts.method != Method::GET {
         return not_allowed("GET, POST");
     }
+    let Some(key) = key else { return text(StatusCode::NOT_FOUND, "there is nothing here\n") };
     let body = match read(body).await {
         Ok(body) => body,
         Err(response) => return *response,
     };
-    let Some(key) = key else { return text(StatusCode::NOT_FOUND, "there is nothing here\n") };
     let delivery = delivery(context.clock.now(), &parts, body);
     let delivered = receive(context, &key, &delivery).await;
     let status = StatusCode::from_u16(delivered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -9,3 +9,4 @@ mod receiver;
 mod speed;
 mod ssrf;
 mod telling;
+mod vectors;

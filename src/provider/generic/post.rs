@@ -18,6 +18,8 @@ use crate::service::{Context, together};
 
 /// The longest key of idempotency, in bytes.
 const KEY_BYTES_MAX: usize = 255;
+/// The longest id that an answer repeats, in bytes.
+const ID_BYTES_MAX: usize = 500;
 /// Events that are applied at once.
 const TOGETHER: usize = 64;
 
@@ -81,10 +83,15 @@ pub async fn account_of(context: &Context, user: PrincipalId, named: Option<&str
     if let Some(found) = all.into_iter().find(|one| one.key.provider == Provider::Generic && one.owner == user) {
         return Ok(found);
     }
-    make(context, key, principal.name).await
+    make(context, key, user, principal.name).await
 }
 
-async fn make(context: &Context, key: AccountKey, user: UserName) -> Result<Account, ProviderError> {
+async fn make(
+    context: &Context,
+    key: AccountKey,
+    owner: PrincipalId,
+    user: UserName,
+) -> Result<Account, ProviderError> {
     let entry = Entry {
         key: key.clone(),
         user,
@@ -100,8 +107,11 @@ async fn make(context: &Context, key: AccountKey, user: UserName) -> Result<Acco
     };
     match providers::add(context, entry).await {
         Ok((made, _)) => Ok(made),
-        // Two first requests at once.
-        Err(ProviderError::Taken(_)) => account(context, &key).await,
+        // Two first requests at once; or the name is somebody else's account.
+        Err(ProviderError::Taken(_)) => match account(context, &key).await? {
+            found if found.owner == owner => Ok(found),
+            _ => Err(ProviderError::NoSuchAccount(key)),
+        },
         Err(error) => Err(error),
     }
 }
@@ -194,7 +204,9 @@ async fn one(
     read: Result<SourceRecord, Wrong>,
     item: &Item,
 ) -> Result<(Value, Option<Outcome>), ProviderError> {
-    let id = item.value.get("id").filter(|id| id.is_string() || id.is_u64()).cloned().unwrap_or(Value::Null);
+    // A long one is not said back: answers are kept for a day.
+    let short = |id: &&Value| id.is_u64() || id.as_str().is_some_and(|text| text.len() <= ID_BYTES_MAX);
+    let id = item.value.get("id").filter(short).cloned().unwrap_or(Value::Null);
     let record = match read {
         Ok(record) => record,
         Err(wrong) => {

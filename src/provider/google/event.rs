@@ -101,6 +101,14 @@ fn part(event: &Fields<'_>, listing: &Listing<'_>) -> Result<Option<Part>, Field
     Ok(Some(Part::Instance { series: series.to_owned(), original_start, orphan: Orphan::Waits }))
 }
 
+/// UTC where that is the event's zone, and not only the form of a time whose zone nobody knows.
+fn stated_utc(event: &Fields<'_>, start: &DateOrTime, listing: &Listing<'_>) -> Result<Option<String>, FieldError> {
+    let named = event.inner("start")?.map(|start| start.filled("timeZone")).transpose()?.flatten();
+    let zone = named.map_or_else(|| listing.zone.clone(), Zone::named);
+    let is_utc = matches!(start, DateOrTime::Utc(_)) && zone.is_some_and(|zone| zone.iana_name() == Some("UTC"));
+    Ok(is_utc.then(|| "UTC".to_owned()))
+}
+
 fn content(event: &Fields<'_>, part: Option<Part>, listing: &Listing<'_>) -> Result<Content, FieldError> {
     let start = moment(event, "start", listing)?.ok_or_else(|| event.bad("start", "is missing"))?;
     let end = end(event, &start, listing)?;
@@ -113,7 +121,7 @@ fn content(event: &Fields<'_>, part: Option<Part>, listing: &Listing<'_>) -> Res
     let description = event.text("description")?.map(|text| html::text(text, Newlines::Kept));
     Ok(Content {
         role: Some(if is_mine { Role::Organiser } else { Role::Attendee }),
-        zone: start.tzid().map(str::to_owned),
+        zone: start.tzid().map(str::to_owned).or(stated_utc(event, &start, listing)?),
         recurrence: is_series.then(|| recurrence(event)).transpose()?,
         part,
         uid: event.filled("iCalUID")?.map(str::to_owned),

@@ -187,7 +187,10 @@ fn content(event: &Fields<'_>, part: Part, times: &Times, mailbox: &Mailbox<'_>)
     let location = event.inner("location")?.map(|place| place.text("displayName")).transpose()?.flatten();
     Ok(Content {
         role: Some(if is_organiser { Role::Organiser } else { Role::Attendee }),
-        zone: times.start.tzid().map(str::to_owned),
+        zone: times.start.tzid().map(str::to_owned).or_else(|| {
+            let home = times.zone.as_ref().and_then(Zone::iana_name);
+            (matches!(times.start, DateOrTime::Utc(_)) && home == Some("UTC")).then(|| "UTC".to_owned())
+        }),
         recurrence: is_event.then(|| rules(event, times)).transpose()?,
         part: Some(part),
         uid: event.filled("iCalUId")?.map(str::to_owned),

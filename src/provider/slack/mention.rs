@@ -58,7 +58,9 @@ type Found = (String, MentionKind);
 /// The meetings that a message mentions.
 fn found(message: &Fields<'_>) -> Result<BTreeSet<Found>, Wrong> {
     let mut all = BTreeSet::new();
-    if let Some(text) = message.text("text")? {
+    // An app's words count for nothing: calendar apps only repeat what their calendars say themselves.
+    let is_apps = message.text("bot_id")?.is_some() || message.text("subtype")?.as_deref() == Some("bot_message");
+    if let Some(text) = message.text("text")?.filter(|_| !is_apps) {
         all.extend(join_ids(&text).into_iter().map(|id| (id, MentionKind::Link)));
     }
     for block in message.objects("blocks")?.iter().take(BLOCKS_MAX) {

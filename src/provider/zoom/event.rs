@@ -53,7 +53,7 @@ pub(super) fn records(
         "meeting.ended" => event.actual("end_time", Field::Ended),
         "meeting.updated" if is_single => event.updated_occurrences(),
         "meeting.updated" => event.planned(None),
-        "meeting.created" if is_single => event.updated_occurrences(),
+        "meeting.created" | "meeting.recovered" if is_single => event.updated_occurrences(),
         // Created and recovered: all that there is, and that it is there.
         _ => event.planned(Some(Presence::Live)),
     }
@@ -77,6 +77,10 @@ impl Event<'_> {
     fn actual(&self, name: &str, field: Field) -> Result<Vec<SourceRecord>, Wrong> {
         let at = self.object.instant(name)?.ok_or_else(|| self.object.wrong(name, "is missing"))?;
         let mut content = self.base();
+        // An instant run of a personal room, or of a room that anyone may enter at any time, is nobody's planned meeting.
+        if matches!(self.object.number("type")?, Some(3 | 4)) {
+            content.personal_room = Some(true);
+        }
         match field {
             Field::Ended => content.ended = Some(at),
             _ => content.started = Some(at),

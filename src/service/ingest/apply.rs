@@ -244,9 +244,14 @@ impl<'a> Transaction<'a> {
         let is_new = known.is_none();
         let mut kept = known.unwrap_or_else(|| Kept::new(record.clone(), self.now));
         let absorbed = if is_new { first(record) } else { kept.record.absorb(record) };
-        // A listing that was whole has judged it already: what comes now is late.
+        // A listing that was whole has judged it already: what comes now is late. It is kept as gone all the same, since its
+        // role and its UID decide whether other copies still count, in whatever order all of this arrives.
         if is_new && sweeps.iter().any(|sweep| record.swept(sweep).is_some()) {
             self.outcome.stale += 1;
+            for unlisted in sweeps.iter().filter_map(|sweep| record.swept(sweep)) {
+                kept.record.absorb(&unlisted);
+            }
+            self.records.set(source, Some(kept));
             return Ok(());
         }
         match absorbed {

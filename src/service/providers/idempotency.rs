@@ -15,8 +15,8 @@ use crate::store::{Batch, Write};
 const VERSION: u8 = 1;
 /// How long an answer is kept, in seconds.
 const KEPT_SECONDS: i64 = 86_400;
-/// Rows looked at when old ones are forgotten.
-const TIDY_MAX: usize = 100_000;
+/// Rows read at once when old ones are forgotten: each holds a whole answer.
+const TIDY_PAGE: usize = 20;
 
 /// The answer to a request with a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,11 +67,20 @@ pub async fn remember(
 /// The store's.
 pub async fn forget_old_answers(context: &Context) -> Result<usize, ProviderError> {
     let now = context.clock.now();
-    let page = context.store.rows(Shelf::Idempotency, Shelf::whole(), TIDY_MAX).await?;
     let is_old = |row: &[u8]| {
         decode::<Remembered>(VERSION, row, "idempotency keys").is_ok_and(|found| now.0 - found.at.0 > KEPT_SECONDS)
     };
-    let old: Vec<Vec<u8>> = page.rows.into_iter().filter(|(_, row)| is_old(row)).map(|(key, _)| key).collect();
+    let (mut old, mut range) = (Vec::new(), Shelf::whole());
+    loop {
+        let page = context.store.rows(Shelf::Idempotency, range.clone(), TIDY_PAGE).await?;
+        if let Some((last, _)) = page.rows.last() {
+            range.start = [last.as_slice(), &[0]].concat();
+        }
+        old.extend(page.rows.into_iter().filter(|(_, row)| is_old(row)).map(|(key, _)| key));
+        if !page.more {
+            break;
+        }
+    }
     let count = old.len();
     if count > 0 {
         let writes = old.into_iter().map(|key| Write::DeleteRow(Shelf::Idempotency, key)).collect();

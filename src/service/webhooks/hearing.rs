@@ -99,7 +99,9 @@ async fn of_collection(
     id: CollectionId,
 ) -> Result<Option<Privileges>, StoreError> {
     let Some(collection) = context.store.collection(id).await? else { return Ok(None) };
-    if !matches!(collection.kind, CollectionKind::Calendar(_)) {
+    // One who was removed reads nothing, whatever access lists still say.
+    let is_user = context.store.principal(user).await?.is_some();
+    if !is_user || !matches!(collection.kind, CollectionKind::Calendar(_)) {
         return Ok(Some(Privileges::NONE));
     }
     let (owner, mut parent) = (collection.owner, collection.parent);

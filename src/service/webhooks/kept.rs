@@ -272,13 +272,22 @@ pub(super) async fn edit(
 /// As [`endpoint`].
 pub async fn rotate(context: &Context, actor: Actor, id: EndpointId) -> Result<Secret<String>, Error> {
     endpoint(context, actor, id).await?;
+    let seen = context.store.row(Shelf::Endpoints, &ledger::secrets_key(id)).await?.ok_or(Error::NotFound)?;
     let secrets = ledger::secrets(context, id).await?.ok_or(Error::NotFound)?;
     let keep = i64::try_from(context.webhooks.settings.rotation_seconds).unwrap_or(i64::MAX);
     let next = SigningSecrets {
         current: Secret::new(new_secret()),
         former: Some((secrets.current, context.clock.now().plus(keep))),
     };
-    write(context, actor, vec![ledger::put_secrets(id, &next)]).await?;
+    // Of two at once one fails: whoever is shown a secret has the one that signs.
+    let asserts = vec![Assert::RowIs(Shelf::Endpoints, ledger::secrets_key(id), Some(seen))];
+    let writes = vec![ledger::put_secrets(id, &next)];
+    let batch = Batch { at: context.clock.now(), actor: actor.principal(), asserts, writes, events: Vec::new() };
+    match context.store.commit(batch).await {
+        Ok(_) => {}
+        Err(CommitError::Failed { .. }) => return Err(Error::StateChanged),
+        Err(CommitError::Store(error)) => return Err(error.into()),
+    }
     context.webhooks.changed(id);
     Ok(shown(next.current.expose()))
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::audit::{Fate, Standing, Story, event, first_since, tries};
 use super::ledger;
 use super::overview::calendar_label;
-use super::{Endpoint, EventType, Millis, TEST_EVENTS, second_of, test_id, webhook_id};
+use super::{Endpoint, EventType, Hearing, Millis, TEST_EVENTS, second_of, test_id, webhook_id};
 use crate::base::{CollectionId, Utc};
 use crate::model::{Event, EventKind, Path, UserName};
 use crate::service::{Context, StoreError};
@@ -134,7 +134,7 @@ pub async fn find(context: &Context, endpoint: &Endpoint, message: &str) -> Resu
         let page = context.store.events(after, 1_000).await?;
         for event in page.rows.iter().take_while(|event| event.at == at) {
             if webhook_id(endpoint.id, event) == message {
-                return Ok(Some(event.seq));
+                return Ok(is_its(context, endpoint, event).await?.then_some(event.seq));
             }
         }
         match page.rows.last() {
@@ -150,6 +150,15 @@ pub async fn find(context: &Context, endpoint: &Endpoint, message: &str) -> Resu
     Ok(sent
         .chain(ledger::waiting(context, endpoint.id, TEST_EVENTS, 1_000).await?.0.into_iter().map(|(number, _)| number))
         .find(|number| test_id(endpoint, *number) == message))
+}
+
+/// Whether the endpoint may hear of it, or was told: an id is made of numbers that can be guessed, and proves nothing.
+async fn is_its(context: &Context, endpoint: &Endpoint, event: &Event) -> Result<bool, StoreError> {
+    if Hearing::default().would_hear(context, endpoint, event).await?.is_some() {
+        return Ok(true);
+    }
+    Ok(Standing::read(context, endpoint.id).await?.known.contains(&event.seq)
+        || tries(context, endpoint.id, &(Utc::MIN..Utc::MAX)).await?.contains_key(&event.seq))
 }
 
 fn path(calendar: &str, kind: &EventKind) -> Option<Path> {

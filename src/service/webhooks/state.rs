@@ -78,7 +78,8 @@ pub async fn feed(context: &Context, endpoint: &Endpoint, cursor: &str, limit: u
 /// # Errors
 /// [`StateError`].
 async fn page(context: &Context, nodes: &[Node], cursor: &str, limit: usize) -> Result<StatePage, StateError> {
-    let most = usize::try_from(context.limits.collections_max).unwrap_or(usize::MAX);
+    // As many as are written, and some that are gone since.
+    let most = usize::try_from(context.limits.collections_max).unwrap_or(usize::MAX).saturating_add(nodes.len());
     let mut tokens = read(cursor, most)?;
     let mut page = StatePage { calendars: Vec::new(), entries: Vec::new(), next: String::new(), more: false };
     let mut next = Vec::new();
