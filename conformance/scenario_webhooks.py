@@ -252,6 +252,8 @@ def _():
         etag = put("mine", "Changed")
         entry = wait_for(lambda: known(store, "mine", etag))
         assert not entry["deleted"] and entry["summary"] in (None, "Changed"), entry
+        # Both changes have arrived, in whatever order.
+        wait_for(lambda: count(store) >= 2)
         seen = count(store)
         for delivery in json.loads(kalends("webhook", "deliveries", webhook, "--json"))[:5]:
             kalends("webhook", "resend", webhook, delivery["webhook_id"])
