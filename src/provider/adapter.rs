@@ -10,8 +10,11 @@ use crate::outbound;
 
 /// One provider's protocol, without I/O, clock or state of its own.
 pub trait Adapter: Send + Sync {
-    /// Reads a delivery to the account's hook: verifies it, and says what to answer and what follows.
-    fn deliver(&self, account: &Account, secrets: &AccountSecrets, delivery: &Delivery) -> Delivered;
+    /// Reads a delivery to the account's hook: verifies it, and says what to answer and what follows. Providers that are only
+    /// asked deliver nothing.
+    fn deliver(&self, _account: &Account, _secrets: &AccountSecrets, _delivery: &Delivery) -> Delivered {
+        Delivered::new(404, "ignored", Effect::Nothing)
+    }
 
     /// The provider's calendars that are pulled, one pull each. Empty for providers that are never asked.
     fn calendars(&self, _account: &Account) -> Vec<String> {

@@ -39,7 +39,8 @@ pub async fn applied(
     ingest::apply(context, account, records).await.map_err(failed)
 }
 
-fn failed(error: Error) -> ProviderError {
+/// What it means to an account that its records could not be taken in.
+pub(super) fn failed(error: Error) -> ProviderError {
     match error {
         Error::Store(error) => ProviderError::Store(error),
         Error::StateChanged => ProviderError::Changed,

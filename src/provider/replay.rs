@@ -8,18 +8,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Account, AccountKey, AccountSecrets, Adapter, Delivery, Effect, Next, PullState, Pulled, adapter};
+use super::apply::failed;
+use super::{
+    Account, AccountKey, AccountSecrets, Adapter, Delivery, Effect, Next, PullState, Pulled, adapter, applied, google,
+    microsoft,
+};
 use crate::base::{Secret, Utc};
-use crate::merge::{Generation, Provider, Scope, SourceId, SourceRecord, Sweep, Version};
+use crate::merge::{Generation, Provider, Scope, Sweep};
 use crate::model::UserName;
 use crate::outbound::Answer;
+use crate::service::Context;
 use crate::service::accounts::{self, AccountError, NewUser};
 use crate::service::ingest::{self, Outcome};
 use crate::service::providers::{self, Entry, ProviderError};
-use crate::service::{Context, Error};
 
 /// Items of a pull that were not recorded are passed over, so many at most.
 const PASSED_OVER_MAX: usize = 10_000;
@@ -150,31 +154,15 @@ fn item(value: &Value) -> Option<String> {
 
 /// The answer for a single item in the form in which its adapter reads one. The cursor keeps it from being taken for a whole
 /// listing.
-fn single(provider: Provider, state: PullState, id: &str, status: u16, body: Bytes) -> (PullState, u16, Bytes) {
+fn single(provider: Provider, state: PullState, id: &str, status: u16, body: &Bytes) -> (PullState, u16, Bytes) {
     let state = PullState { cursor: Some("item".to_owned()), ..state };
-    if provider == Provider::Microsoft {
-        let next = json!({"link": null, "delta": "item", "series": [id], "removed": []}).to_string();
-        return (PullState { next: Some(next), ..state }, status, body);
+    match provider {
+        Provider::Microsoft => (microsoft::asking_for(&state, id), status, body.clone()),
+        _ => match google::page_of_item(id, status, body) {
+            Some(page) => (state, 200, page),
+            None => (state, status, body.clone()),
+        },
     }
-    let item = match status {
-        200 => serde_json::from_slice(&body).unwrap_or_default(),
-        404 | 410 => json!({"id": id, "status": "cancelled"}),
-        _ => return (state, status, body),
-    };
-    (state, 200, json!({"items": [item], "nextSyncToken": "item"}).to_string().into())
-}
-
-/// What a page of Microsoft's delta says was deleted. Older than what the same round says of an item that was asked for on its
-/// own.
-fn removed(account: &Account, state: &PullState, body: &Bytes) -> Vec<SourceRecord> {
-    let page: Value = serde_json::from_slice(body).unwrap_or_default();
-    let items = page["value"].as_array().into_iter().flatten();
-    let gone = items.filter(|item| item["@removed"]["reason"] == "deleted").filter_map(|item| item["id"].as_str());
-    gone.map(|id| {
-        let id = SourceId::new(Provider::Microsoft, &account.key.name, id).in_calendar(&state.calendar);
-        SourceRecord::tombstone(id, Version::new(state.generation, i64::MIN, 0))
-    })
-    .collect()
 }
 
 /// Makes the user and the accounts that `lines` came to, as far as they are not there.
@@ -210,21 +198,13 @@ fn entry(setup: &Setup, key: &AccountKey) -> Entry {
     let hook = setup.secrets.get(&key.provider).map(|secret| secret.replace("{account}", &key.name));
     let token = matches!(key.provider, Provider::Google | Provider::Microsoft);
     Entry {
-        key: key.clone(),
-        user: setup.user.clone(),
-        calendar: setup.calendar.clone(),
         addresses: if key.name.contains('@') { vec![key.name.clone()] } else { Vec::new() },
-        calendars: Vec::new(),
-        base_url: None,
-        token_url: None,
-        client_id: None,
-        options: Vec::new(),
-        poll_seconds: None,
         secrets: AccountSecrets {
             hook: hook.map(Secret::new),
             refresh_token: token.then(|| Secret::new("recorded".to_owned())),
             ..AccountSecrets::default()
         },
+        ..Entry::new(key.clone(), setup.user.clone(), &setup.calendar)
     }
 }
 
@@ -270,18 +250,6 @@ async fn delivered(
     Ok(Played { number: line.number, status: Some(delivered.status), class, outcome })
 }
 
-async fn applied(context: &Context, account: &Account, records: Vec<SourceRecord>) -> Result<Outcome, ProviderError> {
-    ingest::apply(context, account, records).await.map_err(failed)
-}
-
-fn failed(error: Error) -> ProviderError {
-    match error {
-        Error::Store(error) => ProviderError::Store(error),
-        Error::StateChanged => ProviderError::Changed,
-        other => ProviderError::Setting(format!("its records cannot be kept: {other}")),
-    }
-}
-
 async fn pulled(
     context: &Context,
     account: &Account,
@@ -299,13 +267,13 @@ async fn pulled(
         started: line.at,
     };
     let (state, status, body) = match &pull.item {
-        Some(id) => single(account.key.provider, state, id, pull.status, line.body.clone()),
+        Some(id) => single(account.key.provider, state, id, pull.status, &line.body),
         None => (state, pull.status, line.body.clone()),
     };
     let Pulled { mut records, sweep, problems, next } =
         whole(account, adapter, &state, answer(status, &line.headers, &body), line.at);
     if account.key.provider == Provider::Microsoft && pull.item.is_none() && status == 200 {
-        records.extend(removed(account, &state, &body));
+        records.extend(microsoft::removed(account, &state, &body));
     }
     for problem in problems {
         providers::bury(context, &account.key, &problem, problem.as_bytes()).await?;

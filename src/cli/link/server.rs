@@ -86,14 +86,14 @@ impl Server {
             for claim in &claims {
                 match self.press.prepare(&self.context, claim).await {
                     Ok(Prepared::Ready(sending)) => ready.push(*sending),
-                    Ok(Prepared::Superseded) => other.push(unsent(claim.held, Class::Superseded, "")),
+                    Ok(Prepared::Superseded) => other.push(Outcome::unsent(claim.held, now(), Class::Superseded, "")),
                     Ok(Prepared::Expired) => {
-                        other.push(unsent(claim.held, Class::Expired, "the event is no longer kept"));
+                        other.push(Outcome::unsent(claim.held, now(), Class::Expired, "the event is no longer kept"));
                     }
                     Err(error) => {
                         tracing::error!(error = %error, "webhook.prepare.failed");
                         let why = "it could not be prepared: the server's storage failed";
-                        other.push(unsent(claim.held, Class::Unreachable, why));
+                        other.push(Outcome::unsent(claim.held, now(), Class::Unreachable, why));
                     }
                 }
             }
@@ -123,21 +123,6 @@ impl Server {
             }
         }
         Answer::Ingested(results)
-    }
-}
-
-/// What became of a delivery that was not sent.
-fn unsent(held: crate::service::webhooks::Held, class: Class, detail: &str) -> Outcome {
-    Outcome {
-        endpoint: held.endpoint,
-        event: held.event,
-        attempt: held.attempt,
-        started: now(),
-        elapsed_ms: 0,
-        class,
-        status: None,
-        retry_after_ms: None,
-        detail: detail.to_owned(),
     }
 }
 

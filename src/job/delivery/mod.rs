@@ -316,8 +316,10 @@ impl Dispatcher {
     fn send(&mut self, claim: Claim) {
         self.under_way += 1;
         let (context, client, press) = (Arc::clone(&self.context), self.client.clone(), Arc::clone(&self.press));
-        let answer =
-            Answer { results: self.sender.clone(), outcome: Some(none(&claim, Class::Lost, "the sender broke off")) };
+        let answer = Answer {
+            results: self.sender.clone(),
+            outcome: Some(Outcome::unsent(claim.held, now(), Class::Lost, "the sender broke off")),
+        };
         tokio::spawn(async move {
             let mut answer = answer;
             answer.outcome = Some(attempt(&context, &client, &press, &claim).await);
@@ -394,30 +396,20 @@ impl Drop for Answer {
     }
 }
 
-/// What becomes of an attempt without anything being sent.
-fn none(claim: &Claim, class: Class, detail: &str) -> Outcome {
-    Outcome {
-        endpoint: claim.held.endpoint,
-        event: claim.held.event,
-        attempt: claim.held.attempt,
-        started: now(),
-        elapsed_ms: 0,
-        class,
-        status: None,
-        retry_after_ms: None,
-        detail: detail.to_owned(),
-    }
-}
-
 /// One attempt from preparing to what became of it.
 async fn attempt(context: &Context, client: &Client, press: &Press, claim: &Claim) -> Outcome {
     match press.prepare(context, claim).await {
         Ok(Prepared::Ready(sending)) => send(client, &sending).await,
-        Ok(Prepared::Superseded) => none(claim, Class::Superseded, ""),
-        Ok(Prepared::Expired) => none(claim, Class::Expired, "the event is no longer kept"),
+        Ok(Prepared::Superseded) => Outcome::unsent(claim.held, now(), Class::Superseded, ""),
+        Ok(Prepared::Expired) => Outcome::unsent(claim.held, now(), Class::Expired, "the event is no longer kept"),
         Err(error) => {
             tracing::error!(error = %error, "webhook.prepare.failed");
-            none(claim, Class::Unreachable, "it could not be prepared: the server's storage failed")
+            Outcome::unsent(
+                claim.held,
+                now(),
+                Class::Unreachable,
+                "it could not be prepared: the server's storage failed",
+            )
         }
     }
 }

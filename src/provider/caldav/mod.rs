@@ -16,24 +16,14 @@ use http::HeaderValue;
 
 use crate::base::Utc;
 use crate::outbound;
-use crate::provider::{
-    Account, AccountSecrets, Adapter, Channel, Delivered, Delivery, Effect, PullState, Pulled, Task, TaskDone, api,
-};
+use crate::provider::{Account, AccountSecrets, Adapter, Channel, PullState, Pulled, Task, TaskDone, api};
 
 /// The adapter.
 pub struct Caldav;
 
 impl Adapter for Caldav {
-    fn deliver(&self, _account: &Account, _secrets: &AccountSecrets, _delivery: &Delivery) -> Delivered {
-        Delivered::new(404, "ignored", Effect::Nothing)
-    }
-
     fn calendars(&self, account: &Account) -> Vec<String> {
-        if account.calendars.is_empty() {
-            account.base_url.iter().cloned().collect()
-        } else {
-            account.calendars.clone()
-        }
+        account.urls()
     }
 
     fn request(

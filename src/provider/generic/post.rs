@@ -11,8 +11,7 @@ use crate::provider::json::Wrong;
 use crate::service::accounts::DEFAULT_CALENDAR;
 use crate::service::ingest::Outcome;
 use crate::service::providers::{
-    self, Account, AccountKey, AccountSecrets, AccountState, Entry, ProviderError, Remembered, account, remember,
-    remembered,
+    self, Account, AccountKey, AccountState, Entry, ProviderError, Remembered, account, remember, remembered,
 };
 use crate::service::{Context, together};
 
@@ -92,19 +91,7 @@ async fn make(
     owner: PrincipalId,
     user: UserName,
 ) -> Result<Account, ProviderError> {
-    let entry = Entry {
-        key: key.clone(),
-        user,
-        calendar: DEFAULT_CALENDAR.to_owned(),
-        addresses: Vec::new(),
-        calendars: Vec::new(),
-        base_url: None,
-        token_url: None,
-        client_id: None,
-        options: Vec::new(),
-        poll_seconds: None,
-        secrets: AccountSecrets::default(),
-    };
+    let entry = Entry::new(key.clone(), user, DEFAULT_CALENDAR);
     match providers::add(context, entry).await {
         Ok((made, _)) => Ok(made),
         // Two first requests at once; or the name is somebody else's account.

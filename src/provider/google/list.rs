@@ -1,7 +1,8 @@
 //! `events.list`: the requests of a pull, and what the answers mean.
 
+use bytes::Bytes;
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::event::{self, Listing, Mapped};
 use super::{base, reason};
@@ -34,6 +35,16 @@ pub(super) fn request(
         url.push_str(&format!("&pageToken={}", api::segment(token)));
     }
     api::request(Method::GET, &url, secrets, None)
+}
+
+/// The answer for a single item as a page that lists it alone; `None` for one that says nothing of the item.
+pub(in crate::provider) fn page_of_item(id: &str, status: u16, body: &[u8]) -> Option<Bytes> {
+    let item = match status {
+        200 => serde_json::from_slice(body).unwrap_or_default(),
+        404 | 410 => json!({ "id": id, "status": "cancelled" }),
+        _ => return None,
+    };
+    Some(json!({ "items": [item], "nextSyncToken": "item" }).to_string().into())
 }
 
 /// What an answer means.

@@ -10,6 +10,8 @@ mod list;
 use crate::base::Utc;
 use crate::outbound;
 
+pub(super) use list::page_of_item;
+
 use super::{Account, AccountSecrets, Adapter, Channel, Delivered, Delivery, PullState, Pulled, Task, TaskDone, api};
 
 /// Where the API is.
@@ -87,7 +89,7 @@ impl Adapter for Google {
 }
 
 fn base(account: &Account) -> &str {
-    account.base_url.as_deref().unwrap_or(BASE_URL).trim_end_matches('/')
+    account.base_or(BASE_URL)
 }
 
 /// Google's word for what is wrong.

@@ -12,21 +12,14 @@ mod fetch;
 
 use crate::base::Utc;
 use crate::outbound;
-use crate::provider::{Account, AccountSecrets, Adapter, Delivered, Delivery, Effect, PullState, Pulled};
+use crate::provider::{Account, AccountSecrets, Adapter, PullState, Pulled};
 
 /// The adapter.
 pub struct Ics;
 
 impl Adapter for Ics {
-    fn deliver(&self, _account: &Account, _secrets: &AccountSecrets, _delivery: &Delivery) -> Delivered {
-        Delivered::new(404, "ignored", Effect::Nothing)
-    }
-
     fn calendars(&self, account: &Account) -> Vec<String> {
-        match &account.base_url {
-            Some(url) if account.calendars.is_empty() => vec![url.clone()],
-            _ => account.calendars.clone(),
-        }
+        account.urls()
     }
 
     fn request(

@@ -14,7 +14,7 @@ use super::event::{self, Mailbox, Mapped};
 use super::{address, base, immutable_ids, mailbox, reason};
 use crate::base::{Interval, Utc};
 use crate::ical;
-use crate::merge::{Provider, Scope, SourceRecord, Sweep};
+use crate::merge::{Provider, Scope, SourceId, SourceRecord, Sweep, Version};
 use crate::outbound::{self, Target};
 use crate::provider::api;
 use crate::provider::fields::{FieldError, Fields};
@@ -73,6 +73,26 @@ impl Progress {
     fn page(&self, pull: &PullState) -> Next {
         Next::Page(pull.onward(serde_json::to_string(self).unwrap_or_default()))
     }
+}
+
+/// The pull in which a single item is asked for, as it stands right before the answer.
+pub(in crate::provider) fn asking_for(pull: &PullState, id: &str) -> PullState {
+    let series = BTreeSet::from([id.to_owned()]);
+    let progress = Progress { delta: Some("item".to_owned()), series, ..Progress::default() };
+    PullState { next: serde_json::to_string(&progress).ok(), ..pull.clone() }
+}
+
+/// What a page says was deleted, for whoever cannot ask for the items. Older than what the same round says of an item that
+/// was asked for on its own.
+pub(in crate::provider) fn removed(account: &Account, pull: &PullState, body: &[u8]) -> Vec<SourceRecord> {
+    let page: Value = serde_json::from_slice(body).unwrap_or_default();
+    let items = page["value"].as_array().into_iter().flatten();
+    let gone = items.filter(|item| item["@removed"]["reason"] == "deleted").filter_map(|item| item["id"].as_str());
+    gone.map(|id| {
+        let id = SourceId::new(Provider::Microsoft, &account.key.name, id).in_calendar(&pull.calendar);
+        SourceRecord::tombstone(id, Version::new(pull.generation, i64::MIN, 0))
+    })
+    .collect()
 }
 
 /// Where a round begins.

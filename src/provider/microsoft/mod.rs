@@ -14,6 +14,8 @@ use super::{Account, AccountSecrets, Adapter, Channel, Delivered, Delivery, Pull
 use crate::base::Utc;
 use crate::outbound;
 
+pub(super) use delta::{asking_for, removed};
+
 /// Where the API is.
 const BASE_URL: &str = "https://graph.microsoft.com/v1.0";
 /// The calendar that is read where the account names none: the mailbox's default.
@@ -89,7 +91,7 @@ impl Adapter for Microsoft {
 }
 
 fn base(account: &Account) -> &str {
-    account.base_url.as_deref().unwrap_or(BASE_URL).trim_end_matches('/')
+    account.base_or(BASE_URL)
 }
 
 /// The tenant's endpoint; `common` where the account names no tenant.

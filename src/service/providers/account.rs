@@ -110,6 +110,16 @@ impl Account {
     pub fn calendars_or(&self, default: &str) -> Vec<String> {
         if self.calendars.is_empty() { vec![default.to_owned()] } else { self.calendars.clone() }
     }
+
+    /// The URLs to read, for providers whose calendars are URLs; the one of the provider where none are named.
+    pub fn urls(&self) -> Vec<String> {
+        if self.calendars.is_empty() { self.base_url.iter().cloned().collect() } else { self.calendars.clone() }
+    }
+
+    /// Where the provider's API is, without a slash at the end; `usual` where nothing else is said.
+    pub fn base_or<'a>(&'a self, usual: &'a str) -> &'a str {
+        self.base_url.as_deref().unwrap_or(usual).trim_end_matches('/')
+    }
 }
 
 /// Whether an account works.

@@ -66,6 +66,25 @@ pub struct Entry {
     pub secrets: AccountSecrets,
 }
 
+impl Entry {
+    /// An account with nothing said but which, whose, and where its meetings go.
+    pub fn new(key: AccountKey, user: UserName, calendar: &str) -> Self {
+        Self {
+            key,
+            user,
+            calendar: calendar.to_owned(),
+            addresses: Vec::new(),
+            calendars: Vec::new(),
+            base_url: None,
+            token_url: None,
+            client_id: None,
+            options: Vec::new(),
+            poll_seconds: None,
+            secrets: AccountSecrets::default(),
+        }
+    }
+}
+
 /// The key of a row of the account.
 pub(super) fn row_key(key: &AccountKey, part: Part) -> Vec<u8> {
     let mut bytes = prefix(key);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::EndpointId;
+use super::{EndpointId, Held};
 
 /// A point in time, in milliseconds since 1970-01-01T00:00:00Z, by the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -146,6 +146,23 @@ pub struct Outcome {
     pub retry_after_ms: Option<u64>,
     /// Why there was no answer; or the answer's status line, headers and beginning, for one that is not 2xx.
     pub detail: String,
+}
+
+impl Outcome {
+    /// What became of a claim for which no request went out.
+    pub fn unsent(held: Held, at: Millis, class: Class, detail: &str) -> Self {
+        Self {
+            endpoint: held.endpoint,
+            event: held.event,
+            attempt: held.attempt,
+            started: at,
+            elapsed_ms: 0,
+            class,
+            status: None,
+            retry_after_ms: None,
+            detail: detail.to_owned(),
+        }
+    }
 }
 
 /// One attempt, as it is kept in the log.

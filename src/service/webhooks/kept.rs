@@ -272,8 +272,7 @@ pub(super) async fn edit(
 /// As [`endpoint`].
 pub async fn rotate(context: &Context, actor: Actor, id: EndpointId) -> Result<Secret<String>, Error> {
     endpoint(context, actor, id).await?;
-    let seen = context.store.row(Shelf::Endpoints, &ledger::secrets_key(id)).await?.ok_or(Error::NotFound)?;
-    let secrets = ledger::secrets(context, id).await?.ok_or(Error::NotFound)?;
+    let (secrets, seen) = ledger::read_secrets(context, id).await?.ok_or(Error::NotFound)?;
     let keep = i64::try_from(context.webhooks.settings.rotation_seconds).unwrap_or(i64::MAX);
     let next = SigningSecrets {
         current: Secret::new(new_secret()),

@@ -227,10 +227,18 @@ pub(super) fn put_secrets(id: EndpointId, secrets: &SigningSecrets) -> Write {
 /// # Errors
 /// The store's.
 pub async fn secrets(context: &Context, id: EndpointId) -> Result<Option<SigningSecrets>, StoreError> {
+    Ok(read_secrets(context, id).await?.map(|(secrets, _)| secrets))
+}
+
+/// An endpoint's signing secrets, and the bytes they were read from.
+pub(super) async fn read_secrets(
+    context: &Context,
+    id: EndpointId,
+) -> Result<Option<(SigningSecrets, Bytes)>, StoreError> {
     let Some(row) = context.store.row(Shelf::Endpoints, &secrets_key(id)).await? else { return Ok(None) };
     let (current, former): SecretsRow = decode(VERSION, &row, "signing secrets")?;
     let former = former.map(|(secret, until)| (Secret::new(secret), until));
-    Ok(Some(SigningSecrets { current: Secret::new(current), former }))
+    Ok(Some((SigningSecrets { current: Secret::new(current), former }, row)))
 }
 
 /// The row of an endpoint, and the bytes it was read from.
