@@ -1,6 +1,6 @@
 //! The storm through Kafka: the outbox is carried to a topic by the relay that the server starts, two workers read it as a group
-//! and send, one of them comes late and one goes in the middle (two rebalances), and the server is killed as ever. What must be true
-//! afterwards is the same.
+//! and send, one of them comes late and one goes in the middle (two rebalances), and the server is killed as ever, as often the relay
+//! alone. What must be true afterwards is the same.
 //!
 //! The cluster is librdkafka's mock, in this process; `KALENDS_TEST_BROKERS` names another one. `KALENDS_STORM_KILL_WORKERS=1` ends
 //! the worker by SIGKILL instead of SIGTERM: what it had claimed is then sent again when its lease ends.
@@ -16,6 +16,20 @@ use crate::load::Dice;
 use crate::place::{self, Sea};
 use crate::receivers::Manner;
 use crate::{CALENDARS, FLEET, check, number};
+
+/// Ends the relay that the server has started, and nothing else, by SIGKILL.
+fn kill_relay(sea: &Sea) {
+    let begun = Instant::now();
+    let relay = loop {
+        if let Some(relay) = sea.children().into_iter().find(|(_, command)| command.contains("relay")) {
+            break relay.0;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "the server starts its relay");
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let pid = rustix::process::Pid::from_raw(relay).expect("a process");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it lives");
+}
 
 /// A worker process. Killed when dropped.
 struct Worker(Child);
@@ -59,6 +73,8 @@ fn nothing_is_lost_through_kafka_with_two_workers_and_a_rebalance() {
         cluster.bootstrap_servers()
     });
     let mut sea = Sea::make(CALENDARS, place::STORM);
+    // The relay's end is told as the error that it is.
+    sea.harmless = Some("relay.ended");
     sea.kill();
     let settings = [
         ("KALENDS_BUS_KAFKA_BROKERS", brokers.as_str()),
@@ -98,7 +114,10 @@ fn nothing_is_lost_through_kafka_with_two_workers_and_a_rebalance() {
     let mut second = Worker::start(&sea);
     let mut dice = Dice(u64::from(run));
     for kill in 1..=kills {
-        reach(changes / 4 + changes * kill / (2 * (kills + 1)) + dice.below(20));
+        let at = |halves: u64| changes / 4 + changes * halves / (4 * (kills + 1));
+        reach(at(2 * kill - 1) + dice.below(20));
+        kill_relay(&sea);
+        reach(at(2 * kill) + dice.below(20));
         load.serve_at(None);
         sea.kill();
         sea.start();
@@ -118,7 +137,7 @@ fn nothing_is_lost_through_kafka_with_two_workers_and_a_rebalance() {
     check::everything(&sea, &truth, &made);
     let deliveries: usize = sea.endpoints.iter().map(|endpoint| endpoint.receiver.effects()).sum();
     eprintln!(
-        "through Kafka: {} changes acknowledged in {written:.1?} with {kills} kills; {deliveries} messages took effect at {} endpoints after {:.1?}",
+        "through Kafka: {} changes acknowledged in {written:.1?} with {kills} kills of the server and {kills} of the relay; {deliveries} messages took effect at {} endpoints after {:.1?}",
         made.len(),
         sea.endpoints.len(),
         begun.elapsed(),
