@@ -66,6 +66,8 @@ fn failing_storage_is_told_to_clients_and_to_the_log_and_reads_go_on() {
     let lines = log.clone();
     tracing_subscriber::fmt().with_ansi(false).with_writer(move || lines.clone()).init();
     let cases = [
+        (Fault::Ahead, StoreError::Full("writing sda7: no space left on device".to_owned()), 507),
+        (Fault::Ahead, StoreError::Io("making sda7 durable: input/output error".to_owned()), 503),
         (Fault::Sync, StoreError::Full("flushing sda7: no space left on device".to_owned()), 507),
         (Fault::Sync, StoreError::Io("flushing sda7: input/output error".to_owned()), 503),
         (Fault::Apply, StoreError::Full("writing sda7: no space left on device".to_owned()), 507),
@@ -186,6 +188,19 @@ fn damaged_files_are_told_at_the_start_with_what_to_do() {
         broken(&later, "start the newer program");
         let missing = |data: &Path| std::fs::remove_dir_all(data.join(format!("{engine}-1"))).expect("removed");
         broken(&missing, "restore the newest backup");
+        if engine == "sled" {
+            let spoilt = |data: &Path| {
+                let mut bytes = std::fs::read(data.join("sled-1/journal")).expect("there");
+                bytes[9] ^= 1;
+                std::fs::write(data.join("sled-1/journal"), bytes).expect("written");
+            };
+            broken(&spoilt, "journal is damaged at byte 0");
+            let cut = |data: &Path| {
+                let file = std::fs::OpenOptions::new().write(true).open(data.join("sled-1/journal")).expect("there");
+                file.set_len(5_000).expect("cut");
+            };
+            broken(&cut, "restore the newest backup");
+        }
     }
 }
 

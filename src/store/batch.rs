@@ -131,7 +131,7 @@ pub enum CommitError {
 }
 
 /// The store's own troubles.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// Another process has the directory open.
     #[error("the data directory is in use: {0}")]

@@ -22,7 +22,7 @@ fn store_error(error: CommitError) -> StoreError {
 
 #[test]
 fn a_failed_write_ends_writing_and_not_reading() {
-    for fault in [Fault::Apply, Fault::Sync] {
+    for fault in [Fault::Ahead, Fault::Apply, Fault::Sync] {
         runtime().block_on(async {
             let engine = Arc::new(Faulty::new(Arc::new(Memory::default())));
             let store = Store::open_on(engine.clone(), &in_memory()).unwrap();

@@ -11,6 +11,8 @@ use crate::store::{Engine, StoreError};
 /// What an engine does that can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
+    /// Writing ahead fails: a journal that cannot be written or made durable.
+    Ahead,
     /// The next apply fails, and applies nothing.
     Apply,
     /// The next sync fails.
@@ -61,6 +63,7 @@ impl Kv for Faulty {
     }
 
     fn write_ahead(&self, changes: &Changes) -> Result<(), StoreError> {
+        self.meet(Fault::Ahead)?;
         self.inner.write_ahead(changes)
     }
 

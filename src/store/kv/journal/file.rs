@@ -1,0 +1,118 @@
+//! The journal's file: a header in a page of its own, and the records behind it.
+//!
+//! The header names the generation whose records count. It is written, durably, before the first record of a generation is:
+//! a power cut may leave any sectors of the last write and not the others, so that without it an old first record could
+//! come to light again where a new one was to cover it, alone, and take back what the records behind it did.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::super::{Changes, io_error};
+use super::record::{SUM_BYTES, records_in, seal, sum_of};
+use crate::store::StoreError;
+
+/// The file's name in the engine's directory.
+pub(super) const FILE: &str = "journal";
+/// The room for records: one group that is larger is not journaled.
+pub(super) const RECORD_BYTES: usize = 1024 * 1024;
+/// A page, so that no write of a record touches the header.
+pub(super) const PAGE_BYTES: usize = 4096;
+/// The file's size.
+pub(super) const FILE_BYTES: usize = PAGE_BYTES + RECORD_BYTES;
+
+const MAGIC: [u8; 8] = *b"kalends1";
+/// The magic bytes, the generation and their checksum.
+const HEADER_BYTES: usize = 16 + SUM_BYTES;
+
+pub(super) struct Journal {
+    pub(super) file: File,
+    path: PathBuf,
+    /// What tells the records since the last checkpoint from older ones.
+    generation: u64,
+    /// Where the next record is written, counted from the first.
+    pub(super) end: u64,
+    /// Whether the changes that are applied next are in it.
+    pub(super) is_ahead: bool,
+    /// Whether changes were applied that were not in it, and the engine was not made durable since.
+    pub(super) is_behind: bool,
+}
+
+impl Journal {
+    /// Opens the journal in `dir`, making it if it is missing; with what it holds. The caller begins a generation before it
+    /// writes.
+    pub(super) fn open(dir: &Path) -> Result<(Self, Vec<Changes>), StoreError> {
+        let path = dir.join(FILE);
+        let failed = |error: std::io::Error| io_error(&format!("opening {}", path.display()), &error);
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        let length = usize::try_from(file.metadata().map_err(failed)?.len()).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; length.min(FILE_BYTES)];
+        file.read_exact_at(&mut bytes, 0).map_err(failed)?;
+        let (generation, records) = match generation_in(&bytes) {
+            Some(generation) => {
+                let records = records_in(&bytes[PAGE_BYTES..], generation);
+                (generation, records.map_err(|at| damaged(&path, PAGE_BYTES + at))?)
+            }
+            None if is_unused(&bytes) => {
+                // Written now, so that later writes find their place on the disk ready.
+                let made = file.set_len(0).and_then(|()| file.write_all_at(&vec![0; FILE_BYTES], 0));
+                made.and_then(|()| file.sync_all()).and_then(|()| File::open(dir)?.sync_all()).map_err(failed)?;
+                (0, Vec::new())
+            }
+            None => return Err(damaged(&path, 0)),
+        };
+        Ok((Self { file, path, generation, end: 0, is_ahead: false, is_behind: false }, records))
+    }
+
+    /// Writes a record behind the others, durably.
+    pub(super) fn append(&mut self, record: &mut [u8]) -> Result<(), StoreError> {
+        seal(record, self.generation);
+        let written = self.file.write_all_at(record, PAGE_BYTES as u64 + self.end);
+        self.durably(written, "writing")?;
+        self.end += record.len() as u64;
+        self.is_ahead = true;
+        Ok(())
+    }
+
+    /// The engine has taken what the file holds, durably: from here on, durably, none of its records counts.
+    pub(super) fn begin_anew(&mut self) -> Result<(), StoreError> {
+        // By chance, so that nobody can have stored what looks like a record of it.
+        self.generation = self.generation.wrapping_add(getrandom::u64().unwrap_or_default() | 1);
+        let mut header = [0; HEADER_BYTES];
+        header[..8].copy_from_slice(&MAGIC);
+        header[8..16].copy_from_slice(&self.generation.to_le_bytes());
+        let sum = sum_of([&header[..16], &[]]);
+        header[16..].copy_from_slice(&sum);
+        let written = self.file.write_all_at(&header, 0);
+        self.durably(written, "emptying")?;
+        (self.end, self.is_behind) = (0, false);
+        Ok(())
+    }
+
+    fn durably(&self, written: std::io::Result<()>, doing: &str) -> Result<(), StoreError> {
+        let done = written.and_then(|()| self.file.sync_data());
+        done.map_err(|error| io_error(&format!("{doing} {}", self.path.display()), &error))
+    }
+}
+
+/// What the header of a whole file says.
+fn generation_in(bytes: &[u8]) -> Option<u64> {
+    let (header, _) = bytes.split_first_chunk::<HEADER_BYTES>()?;
+    let whole = header[..8] == MAGIC && header[16..] == sum_of([&header[..16], &[]]) && bytes.len() == FILE_BYTES;
+    whole.then(|| u64::from_le_bytes(*header[8..].first_chunk().expect("24 bytes")))
+}
+
+/// Whether a file was made and never used: then its header was not written, and it may not even be whole.
+fn is_unused(bytes: &[u8]) -> bool {
+    let looked_at = if bytes.len() == FILE_BYTES { FILE_BYTES } else { HEADER_BYTES.min(bytes.len()) };
+    bytes[..looked_at].iter().all(|byte| *byte == 0)
+}
+
+fn damaged(path: &Path, at: usize) -> StoreError {
+    let path = path.display();
+    StoreError::Corrupt(format!(
+        "{path} is damaged at byte {at}: what was written last may be missing; keep a copy of the directory, then restore the \
+         newest backup, or remove that file to go on without what was written in the last moments"
+    ))
+}
