@@ -10,6 +10,7 @@ mod app;
 mod auth;
 mod body;
 mod connection;
+mod families;
 mod hooks;
 mod listener;
 mod peer;

@@ -13,6 +13,8 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::{TcpListener, TcpStream};
 use tracing_subscriber::EnvFilter;
 
+use super::families;
+
 /// Upper bounds of the histogram's buckets, in seconds.
 const BUCKETS: &[f64] = &[0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
@@ -42,8 +44,14 @@ pub fn start_logs(json: bool, level: &str) -> Result<(), String> {
 /// # Errors
 /// If they are being collected already.
 pub fn start_metrics() -> Result<PrometheusHandle, String> {
-    let builder = PrometheusBuilder::new().set_buckets(BUCKETS).map_err(|error| error.to_string())?;
-    builder.install_recorder().map_err(|error| error.to_string())
+    let handle = recorder()?.install_recorder().map_err(|error| error.to_string())?;
+    families::describe();
+    Ok(handle)
+}
+
+/// What collects metrics, not yet in force.
+pub(super) fn recorder() -> Result<PrometheusBuilder, String> {
+    PrometheusBuilder::new().set_buckets(BUCKETS).map_err(|error| error.to_string())
 }
 
 /// Serves the metrics at `/metrics` of `listener` until `shutdown` completes.
