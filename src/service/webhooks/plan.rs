@@ -4,7 +4,7 @@
 //! Two times go in: `now`, milliseconds of a clock that never goes back, which decides; and the wall clock, which is written
 //! down. So a wall clock that jumps makes nothing due and holds nothing up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::breaker::Change;
 use super::ledger::{self, Frontier, Health, Held, Lease, WaitingRow};
@@ -50,9 +50,11 @@ pub enum Notice {
 }
 
 struct Worker {
-    /// When its lease ends, by the clock that never goes back; `None` for the one in the server.
-    until: Option<(u64, Millis)>,
-    held: BTreeSet<(EndpointId, u64)>,
+    /// When the last of its leases ends, by the wall clock; `None` for the one in the server.
+    until: Option<Millis>,
+    /// What it holds, and when the lease of each ends by the clock that never goes back. Each has its own: a worker that never heard that
+    /// it was given something goes on claiming, and must not hold that for as long as it does.
+    held: BTreeMap<(EndpointId, u64), Option<u64>>,
     changed: bool,
 }
 
@@ -108,7 +110,7 @@ impl Plan {
         self.posts.remove(&id);
         for worker in self.workers.values_mut() {
             let before = worker.held.len();
-            worker.held.retain(|(endpoint, _)| *endpoint != id);
+            worker.held.retain(|(endpoint, _), _| *endpoint != id);
             worker.changed |= worker.held.len() != before;
         }
     }
@@ -153,18 +155,18 @@ impl Plan {
         let longest = self.settings.lease_seconds.saturating_mul(1_000);
         let left =
             lease.until.map(|until| u64::try_from(until.0.saturating_sub(times.wall.0)).unwrap_or(0).min(longest));
-        let until = left.map(|left| (times.now + left, times.wall.plus(left)));
-        let mut held = BTreeSet::new();
+        let left = left.unwrap_or(0);
+        let mut held = BTreeMap::new();
         for one in &lease.held {
             if let Some(post) = self.posts.get_mut(&one.endpoint) {
                 let stored = post.waits(one.event).is_some();
                 let calendar = calendar(one);
                 post.forget(one.event);
                 post.flights.insert(one.event, Flight { held: *one, since: times.now, calendar, stored });
-                held.insert((one.endpoint, one.event));
+                held.insert((one.endpoint, one.event), Some(times.now + left));
             }
         }
-        let until = until.or(Some((times.now, times.wall)));
+        let until = Some(times.wall.plus(left));
         self.workers.insert(worker.to_owned(), Worker { until, held, changed: true });
     }
 
@@ -247,14 +249,16 @@ impl Plan {
             return;
         }
         let lease_ms = self.settings.lease_seconds.saturating_mul(1_000);
-        let until = (name != SERVER).then(|| (times.now + lease_ms, times.wall.plus(lease_ms)));
+        let outside = name != SERVER;
+        let until = outside.then(|| times.wall.plus(lease_ms));
         let worker = self.workers.entry(name.to_owned()).or_insert_with(|| Worker {
             until,
-            held: BTreeSet::new(),
+            held: BTreeMap::new(),
             changed: true,
         });
         (worker.until, worker.changed) = (until, true);
-        worker.held.extend(claimed.iter().map(|claim| (claim.held.endpoint, claim.held.event)));
+        let end = outside.then(|| times.now + lease_ms);
+        worker.held.extend(claimed.iter().map(|claim| ((claim.held.endpoint, claim.held.event), end)));
     }
 
     /// Takes down what became of claimed deliveries.
@@ -263,9 +267,9 @@ impl Plan {
             let key = (outcome.endpoint, outcome.event);
             let was_held = self.workers.get_mut(worker).is_some_and(|worker| {
                 worker.changed = true;
-                worker.held.remove(&key)
+                worker.held.remove(&key).is_some()
             });
-            let elsewhere = self.workers.values().any(|worker| worker.held.contains(&key));
+            let elsewhere = self.workers.values().any(|worker| worker.held.contains_key(&key));
             if was_held || !elsewhere && outcome.class == Class::Delivered {
                 self.take_down(outcome, times);
             }
@@ -276,8 +280,11 @@ impl Plan {
     pub fn end_leases(&mut self, times: Times) {
         let mut lost = Vec::new();
         for worker in self.workers.values_mut() {
-            if worker.until.is_some_and(|(until, _)| until <= times.now) && !worker.held.is_empty() {
-                lost.extend(std::mem::take(&mut worker.held));
+            let before = lost.len();
+            let is_over = |end: &Option<u64>| end.is_some_and(|end| end <= times.now);
+            lost.extend(worker.held.iter().filter(|(_, end)| is_over(end)).map(|(key, _)| *key));
+            if lost.len() > before {
+                worker.held.retain(|_, end| !is_over(end));
                 worker.changed = true;
             }
         }
@@ -482,8 +489,8 @@ impl Plan {
         for (name, worker) in self.workers.iter_mut().filter(|(_, worker)| worker.changed) {
             worker.changed = false;
             let flight = |(id, event): &(EndpointId, u64)| posts.get(id)?.flights.get(event);
-            let held = worker.held.iter().filter_map(flight).map(|flight| flight.held).collect();
-            writes.push(ledger::put_lease(name, &Lease { until: worker.until.map(|(_, wall)| wall), held }));
+            let held = worker.held.keys().filter_map(flight).map(|flight| flight.held).collect();
+            writes.push(ledger::put_lease(name, &Lease { until: worker.until, held }));
         }
         self.workers.retain(|_, worker| !worker.held.is_empty());
         writes
@@ -502,8 +509,7 @@ impl Plan {
     /// When something can be done that cannot be done now, by the clock that never goes back.
     pub fn wakes_at(&mut self, now: u64) -> Option<u64> {
         let full = self.free(now) == 0;
-        let leases = self.workers.values().filter(|worker| !worker.held.is_empty()).filter_map(|worker| worker.until);
-        let leases = leases.map(|(until, _)| until).min();
+        let leases = self.workers.values().flat_map(|worker| worker.held.values().copied().flatten()).min();
         let posts = self.posts.values_mut().filter_map(|post| post.wakes_at(now)).min();
         // With no room left, the youngest have to grow older.
         let posts = posts.map(|at| if full { at.max(now + YOUNG_MS / 4) } else { at });

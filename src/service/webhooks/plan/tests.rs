@@ -114,6 +114,25 @@ fn a_worker_that_is_silent_loses_its_claims_to_the_next() {
 }
 
 #[test]
+fn a_claim_whose_answer_was_lost_comes_again_although_its_worker_goes_on() {
+    let mut plan = plan(&[0, 5_000], &[endpoint(1, Order::Any)]);
+    plan.owe(EndpointId(1), &entries(1..=100));
+    let lost: Vec<u64> = plan.claim("one", 2, at(10)).iter().map(|claim| claim.held.event).collect();
+    // It never hears of them. What it claims later is delivered, all the time.
+    for second in 1..90 {
+        let now = at(10 + second * 1_000);
+        plan.end_leases(now);
+        let claims = plan.claim("one", 1, now);
+        plan.report("one", claims.iter().map(|claim| outcome(claim, Class::Delivered, now)).collect(), now);
+        assert_eq!(plan.in_flight(), 2, "after {second} s");
+    }
+    let over = at(10 + 90_000);
+    plan.end_leases(over);
+    let again: Vec<u64> = plan.claim("one", 2, over).iter().map(|claim| claim.held.event).collect();
+    assert_eq!(again, lost);
+}
+
+#[test]
 fn what_a_throttled_endpoint_asks_for_holds_all_of_it() {
     let mut plan = plan(&[0, 5_000, 5_000], &[endpoint(1, Order::Any)]);
     plan.owe(EndpointId(1), &entries(1..=9));
