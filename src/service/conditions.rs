@@ -1,6 +1,8 @@
 //! Conditional requests: If-Match and its kin (RFC 9110 §13) and If (RFC 4918 §10.4), as values. The edge parses the headers;
 //! use-cases evaluate them on the very state that their batch then asserts, so that nothing can change in between.
 
+use std::collections::HashMap;
+
 use super::locks::Locks;
 use super::tree::{self, Node, Resource};
 use super::{Context, Error};
@@ -206,12 +208,21 @@ impl Conditions {
     /// [`Error::StateChanged`], and those of the store.
     pub async fn check_if(&self, context: &Context, actor: Actor, path: &Path, locks: &Locks<'_>) -> Result<(), Error> {
         let Some(If(lists)) = &self.state else { return Ok(()) };
+        let elsewhere = Place::default();
+        // A header has room for thousands of lists, most often of one resource.
+        let mut places: HashMap<&Path, Place> = HashMap::new();
         for list in lists {
-            let place = match &list.about {
-                About::Request => Place::at(context, actor, path).await?,
-                About::Path(path) => Place::at(context, actor, path).await?,
-                About::Elsewhere => Place::default(),
+            let about = match &list.about {
+                About::Request => Some(path),
+                About::Path(path) => Some(path),
+                About::Elsewhere => None,
             };
+            if let Some(path) = about
+                && !places.contains_key(path)
+            {
+                places.insert(path, Place::at(context, actor, path).await?);
+            }
+            let place = about.and_then(|path| places.get(path)).unwrap_or(&elsewhere);
             if list.all.iter().all(|condition| place.satisfies(condition, locks)) {
                 return Ok(());
             }

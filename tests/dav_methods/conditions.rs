@@ -78,6 +78,26 @@ async fn the_if_header_decides_by_etag() {
     }
 }
 
+/// As many lists as a header has room for, of few resources and of many.
+#[tokio::test]
+async fn the_if_header_may_have_thousands_of_lists() {
+    let app = TestApp::with_users().await;
+    let tag = app.with_file("a", "one").await;
+    let path = "/dav/files/alice/a";
+    let others: String = (0..500).map(|n| format!("</dav/files/alice/none-{n}> ([\"x\"]) ")).collect();
+    let table = [
+        (format!("{}([{tag}])", "([\"x\"]) ".repeat(3_000)), 204),
+        ("([\"x\"]) ".repeat(3_000), 412),
+        (format!("{others}<{path}> ([\"x\"]) ([{tag}])"), 204),
+        (format!("{others}<{path}> ([\"x\"]) <http://elsewhere.example/a> ([{tag}])"), 412),
+        (format!("{others}<http://elsewhere.example/a> (Not <urn:x>)"), 204),
+    ];
+    for (n, (value, status)) in table.iter().enumerate() {
+        let answer = app.alice("PUT", path, &[("if", value)], "one").await;
+        assert_eq!(answer.status, *status, "row {n}");
+    }
+}
+
 #[tokio::test]
 async fn of_many_conditional_writers_one_wins() {
     let app = std::sync::Arc::new(TestApp::with_users().await);
