@@ -116,7 +116,7 @@ fn throughput(endpoints: usize) {
         sea.place.done(&["webhook", "pause", &endpoint.id]);
     }
     let load = load(&sea, changes, Duration::ZERO);
-    wait(|| load.count() as u64 >= changes);
+    wait(|| load.is_made(changes));
     wait(|| sea.waiting() >= changes * endpoints as u64);
     let cpu = sea.cpu_seconds();
     let begun = Instant::now();
@@ -149,7 +149,7 @@ fn latency(rate: u64) {
     let seconds = number("BENCH_SECONDS", 5);
     let pace = Duration::from_micros(1_000_000 * CLIENTS / rate);
     let (begun, load) = (Instant::now(), load(&sea, rate * seconds, pace));
-    wait(|| load.count() as u64 >= rate * seconds);
+    wait(|| load.is_made(rate * seconds));
     let made = rate as f64 * seconds as f64 / begun.elapsed().as_secs_f64();
     wait(|| sea.endpoints[0].receiver.effects() as u64 >= rate * seconds);
     let at: HashMap<(String, String), Instant> = load

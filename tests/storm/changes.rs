@@ -32,6 +32,10 @@ pub struct Load {
     /// How many changes are still to be made.
     pub left: AtomicU64,
     pub made: Mutex<Vec<Acknowledged>>,
+    /// Sent, and not answered.
+    pub unanswered: AtomicU64,
+    /// The first answer that was no good one.
+    fault: Mutex<Option<String>>,
     /// The user and the password.
     login: String,
 }
@@ -44,6 +48,8 @@ impl Load {
             stop: AtomicBool::new(false),
             left: AtomicU64::new(changes),
             made: Mutex::default(),
+            unanswered: AtomicU64::new(0),
+            fault: Mutex::default(),
             login,
         })
     }
@@ -58,6 +64,20 @@ impl Load {
 
     pub fn count(&self) -> usize {
         self.made.lock().expect("nobody panics with it").len()
+    }
+
+    /// Whether so many were acknowledged, by a server that nobody ends.
+    pub fn is_made(&self, changes: u64) -> bool {
+        self.faultless();
+        let unanswered = self.unanswered.load(Ordering::SeqCst);
+        assert_eq!(unanswered, 0, "the server broke connections off");
+        self.count() as u64 >= changes
+    }
+
+    /// No answer was a bad one.
+    pub fn faultless(&self) {
+        let fault = self.fault.lock().expect("nobody panics with it").clone();
+        assert!(fault.is_none(), "{fault:?}");
     }
 
     fn address(&self) -> Option<SocketAddr> {
@@ -103,14 +123,20 @@ impl Client {
             let sent = Instant::now();
             match self.exchange(&mut connection, &request).await {
                 Some((status, etag)) => {
-                    assert!(matches!(status, 201 | 204), "{calendar}/{name}: {status}");
+                    if !matches!(status, 201 | 204) {
+                        let fault = format!("{calendar}/{name}: {status}");
+                        self.load.fault.lock().expect("nobody panics with it").get_or_insert(fault);
+                    }
                     there.insert(key, !delete);
                     let acknowledged =
                         Acknowledged { calendar: calendar.clone(), name, etag, sent, at: Instant::now() };
                     self.load.made.lock().expect("nobody panics with it").push(acknowledged);
                 }
                 // It may have been done or not. The next change to this name must do in both cases.
-                None => drop(there.remove(&key)),
+                None => {
+                    self.load.unanswered.fetch_add(1, Ordering::SeqCst);
+                    there.remove(&key);
+                }
             }
             step += 1;
         }

@@ -131,6 +131,7 @@ fn nothing_is_lost_through_kafka_with_two_workers_and_a_rebalance() {
         std::thread::sleep(Duration::from_millis(5));
     }
     std::thread::sleep(Duration::from_millis(500));
+    load.faultless();
     let (written, made) = (begun.elapsed(), load.made());
     let truth = check::Truth::read(&sea);
     check::settle(&sea, &truth, Duration::from_secs(number("KALENDS_STORM_SECONDS", 180)));

@@ -95,6 +95,7 @@ fn nothing_is_lost_and_everything_takes_effect_once() {
     // The last answers.
     std::thread::sleep(Duration::from_millis(500));
     let written = begun.elapsed();
+    load.faultless();
     let made = load.made();
     let truth = check::Truth::read(&sea);
     check::settle(&sea, &truth, Duration::from_secs(number("KALENDS_STORM_SECONDS", 180)));
