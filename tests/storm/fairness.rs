@@ -38,9 +38,7 @@ fn measure(sea: &Sea, good: &[usize], changes: u64, rate: u64) -> Latencies {
         sea.runtime.spawn(client.run());
     }
     let begun = Instant::now();
-    while !load.is_made(changes)
-        || good.iter().any(|at| (sea.endpoints[*at].receiver.effects() as u64) < changes)
-    {
+    while !load.is_made(changes) || good.iter().any(|at| (sea.endpoints[*at].receiver.effects() as u64) < changes) {
         assert!(begun.elapsed() < Duration::from_secs(120), "it takes too long");
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -7,6 +7,11 @@ use crate::service::{Context, Error, outbox};
 
 /// Lots and rows that are read at once.
 const PAGE: usize = 256;
+/// Lots that are read at once when their turn has come. While changes come one by one, a lot holds one: read singly, a backlog of them
+/// would go out with one message a round.
+const LOTS_AHEAD: usize = 128;
+/// Entries of those lots after which no further one is taken.
+const ENTRIES_AHEAD: usize = 1_024;
 
 impl Dispatcher {
     /// All that is in the ledger.
@@ -77,13 +82,21 @@ impl Dispatcher {
     /// Reads the lots whose turn has come.
     pub(super) async fn read_lots(&mut self, now: u64) -> Result<(), Error> {
         for (id, first) in self.plan.unread(now) {
-            let (lots, _) = ledger::lots(&self.context, id, first, 1).await?;
-            let lot = lots.into_iter().next().filter(|lot| lot.first() == Some(&first));
-            let entries = match lot {
-                Some(lot) => Some(self.entries(id, lot).await?),
-                None => None,
-            };
-            self.plan.read(id, first, entries);
+            let (lots, _) = ledger::lots(&self.context, id, first, LOTS_AHEAD).await?;
+            if lots.first().and_then(|lot| lot.first()) != Some(&first) {
+                self.plan.read(id, first, None);
+                continue;
+            }
+            let mut ahead = 0;
+            for lot in lots {
+                let Some(begin) = lot.first().copied() else { continue };
+                ahead += lot.len();
+                let entries = self.entries(id, lot).await?;
+                self.plan.read(id, begin, Some(entries));
+                if ahead >= ENTRIES_AHEAD {
+                    break;
+                }
+            }
         }
         Ok(())
     }

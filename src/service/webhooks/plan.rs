@@ -184,7 +184,7 @@ impl Plan {
         self.posts.get(&id).is_some_and(|post| post.endpoint.order == super::Order::InOrder)
     }
 
-    /// Gives a lot that was [`Plan::unread`]; `None` if it is gone.
+    /// Gives a lot that was [`Plan::unread`], or one behind it; `None` if it is gone.
     pub fn read(&mut self, id: EndpointId, first: u64, entries: Option<Vec<Entry>>) {
         if let Some(post) = self.posts.get_mut(&id) {
             post.read(first, entries);

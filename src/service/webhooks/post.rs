@@ -61,6 +61,8 @@ pub(super) struct Post {
     pub frontier_moved: bool,
     bucket: Bucket,
     lots: VecDeque<Lot>,
+    /// Entries of lots that are in memory.
+    known: usize,
     pending: u64,
     waiting: BTreeMap<u64, Wait>,
     queue: BTreeSet<(u64, u64)>,
@@ -89,6 +91,7 @@ impl Post {
             frontier,
             frontier_moved: false,
             lots: VecDeque::new(),
+            known: 0,
             pending: 0,
             waiting: BTreeMap::new(),
             queue: BTreeSet::new(),
@@ -105,9 +108,9 @@ impl Post {
             return;
         }
         self.pending += u64::from(count - skip);
-        let known: usize = self.lots.iter().filter_map(|lot| lot.entries.as_ref()).map(Vec::len).sum();
         let last_is_known = self.lots.back().is_none_or(|lot| lot.entries.is_some());
-        let entries = (last_is_known && known < ENTRIES_MAX).then_some(entries);
+        let entries = (last_is_known && self.known < ENTRIES_MAX).then_some(entries);
+        self.known += entries.as_ref().map_or(0, Vec::len);
         self.lots.push_back(Lot { first, count, entries });
     }
 
@@ -116,16 +119,25 @@ impl Post {
         self.lots.front().filter(|lot| lot.entries.is_none()).map(|lot| lot.first)
     }
 
-    /// Gives the lot that was [`Post::unread`]; `None` if it is gone.
+    /// Gives the lot that was [`Post::unread`], or one behind it; `None` if it is gone.
     pub fn read(&mut self, first: u64, entries: Option<Vec<Entry>>) {
-        let Some(lot) = self.lots.front_mut().filter(|lot| lot.first == first) else { return };
-        match entries {
-            Some(entries) => lot.entries = Some(entries),
-            None => {
-                self.pending = self.pending.saturating_sub(u64::from(lot.count));
-                self.lots.pop_front();
+        let Ok(at) = self.lots.binary_search_by_key(&first, |lot| lot.first) else { return };
+        match (entries, self.lots.get_mut(at)) {
+            (Some(entries), Some(lot)) if lot.entries.is_none() => {
+                self.known += entries.len();
+                lot.entries = Some(entries);
             }
+            (None, Some(lot)) => {
+                self.pending = self.pending.saturating_sub(u64::from(lot.count));
+                self.lots.remove(at);
+            }
+            _ => {}
         }
+    }
+
+    fn end_first_lot(&mut self) {
+        let entries = self.lots.pop_front().and_then(|lot| lot.entries);
+        self.known = self.known.saturating_sub(entries.map_or(0, |entries| entries.len()));
     }
 
     /// Puts a delivery into the queue. The later of two rows of the same delivery holds.
@@ -250,14 +262,15 @@ impl Post {
             }
             let index = usize::try_from(self.frontier.index).unwrap_or(usize::MAX);
             let Some(entry) = entries.get(index).copied() else {
-                self.lots.pop_front();
+                self.end_first_lot();
                 continue;
             };
+            let is_last = index + 1 == entries.len();
             self.frontier.index += 1;
             self.frontier_moved = true;
             self.pending = self.pending.saturating_sub(1);
-            if index + 1 == entries.len() {
-                self.lots.pop_front();
+            if is_last {
+                self.end_first_lot();
             }
             return Some(entry);
         }

@@ -133,6 +133,36 @@ fn a_claim_whose_answer_was_lost_comes_again_although_its_worker_goes_on() {
 }
 
 #[test]
+fn lots_that_memory_did_not_keep_are_read_many_at_once() {
+    let mut plan = plan(&[0, 5_000], &[endpoint(1, Order::Any)]);
+    for event in 1..=5_000 {
+        plan.owe(EndpointId(1), &entries(event..=event));
+    }
+    let mut sent = Vec::new();
+    let mut send = |plan: &mut Plan, now: u64| {
+        let claims = plan.claim(SERVER, 512, at(now));
+        sent.extend(claims.iter().map(|claim| claim.held.event));
+        plan.report(SERVER, claims.iter().map(|claim| outcome(claim, Class::Delivered, at(now))).collect(), at(now));
+        claims.len()
+    };
+    let mut now = 10;
+    while send(&mut plan, now) > 0 {
+        now += 1_000;
+    }
+    let (_, first) = plan.unread(now).remove(0);
+    for event in first..first + 4 {
+        plan.read(EndpointId(1), event, Some(entries(event..=event)));
+    }
+    assert_eq!(send(&mut plan, now), 4, "all that were read go together");
+    while let Some((_, first)) = plan.unread(now).pop() {
+        plan.read(EndpointId(1), first, Some(entries(first..=first)));
+        now += 1_000;
+        send(&mut plan, now);
+    }
+    assert_eq!(sent, (1..=5_000).collect::<Vec<_>>());
+}
+
+#[test]
 fn what_a_throttled_endpoint_asks_for_holds_all_of_it() {
     let mut plan = plan(&[0, 5_000, 5_000], &[endpoint(1, Order::Any)]);
     plan.owe(EndpointId(1), &entries(1..=9));
