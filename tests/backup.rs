@@ -96,3 +96,50 @@ fn backups_are_taken_without_a_server_and_restored_only_where_nothing_is() {
     let failed = place.run(&["backup", nowhere.to_str().expect("UTF-8")]);
     assert!(!failed.status.success() && text(&failed.stderr).contains("cannot write"), "{failed:?}");
 }
+
+/// The events of an iCalendar file, in an order that does not depend on what the objects are called.
+fn events(file: &std::path::Path) -> Vec<String> {
+    let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let parts = text.split("BEGIN:VEVENT\r\n").skip(1);
+    let mut events: Vec<String> =
+        parts.map(|part| part.split("END:VEVENT").next().unwrap_or(part).to_owned()).collect();
+    events.sort();
+    events
+}
+
+#[test]
+fn export_and_import_carry_all_calendars_over_to_a_new_server() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let calendars = ["w0", "w1"];
+    let place = Place::make(&dir.path().join("data"), "sled", &calendars);
+    let server = place.serve(&dir.path().join("log")).expect("it starts");
+    let mut clients: Vec<Client> = (0..).zip(calendars).map(|(n, name)| Client::new(&place, name, n, 11)).collect();
+    let (stop, progress) = (AtomicBool::new(false), Progress::default());
+    std::thread::scope(|scope| {
+        for client in &mut clients {
+            scope.spawn(|| load::write(client, server.address, &stop, &progress));
+        }
+        while progress.total() < 60 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        stop.store(true, Ordering::SeqCst);
+    });
+    let (from, back) = (dir.path().join("from"), dir.path().join("back"));
+    place.done(&["export", "anna", "--out", from.to_str().expect("UTF-8")]);
+    drop(server);
+    let fresh = Place::make(&dir.path().join("fresh"), "fjall", &calendars);
+    for calendar in calendars {
+        let (to, file) = (format!("anna/{calendar}"), from.join(format!("{calendar}.ics")));
+        fresh.done(&["import", &to, file.to_str().expect("UTF-8")]);
+        // Once more changes nothing.
+        fresh.done(&["import", &to, file.to_str().expect("UTF-8")]);
+    }
+    fresh.done(&["export", "anna", "--out", back.to_str().expect("UTF-8")]);
+    for (client, calendar) in clients.iter().zip(calendars) {
+        let file = format!("{calendar}.ics");
+        let carried = events(&back.join(&file));
+        assert_eq!(carried.len(), client.after(client.progress().0).len(), "{calendar}");
+        assert_eq!(carried, events(&from.join(&file)), "{calendar}");
+    }
+    assert_eq!(fresh.done(&["verify"]), "");
+}

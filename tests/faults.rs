@@ -227,3 +227,58 @@ fn spoilt_bytes_never_make_a_panic() {
         }
     }
 }
+
+/// A file system in memory with so many bytes. Unmounted when dropped.
+struct Small(PathBuf);
+
+impl Small {
+    /// `None` where this user may not mount.
+    fn mount(at: &Path, size: &str) -> Option<Self> {
+        std::fs::create_dir_all(at).expect("a directory");
+        let mut command = std::process::Command::new("mount");
+        let ran = command.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(at).output();
+        ran.is_ok_and(|ran| ran.status.success()).then(|| Self(at.to_owned()))
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(&self.0).status();
+    }
+}
+
+/// A disk that somebody else fills: writes are refused before any is lost, reads go on, and with space there are writes again.
+#[test]
+fn a_full_disk_refuses_writes_until_there_is_space() {
+    for engine in ["sled", "fjall"] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let Some(small) = Small::mount(&dir.path().join("small"), "160m") else {
+            return println!("skipped: mounting needs root");
+        };
+        let place = Place::make(&small.0.join("data"), engine, &[]);
+        let log = dir.path().join("log");
+        let server = place.serve(&log).expect("it starts");
+        let ask = |method: &str, name: &str| {
+            let asking = request(method, &format!("/dav/calendars/anna/default/{name}")).login("anna", &place.password);
+            let body = if method == "PUT" { EVENT.replace("UID:one", &format!("UID:{name}")) } else { String::new() };
+            asking.body(body).send(server.address)
+        };
+        assert_eq!(ask("PUT", "before.ics").status, 201, "{engine}");
+        let ballast = small.0.join("ballast");
+        let mut fill = std::fs::File::create(&ballast).expect("made");
+        while std::io::Write::write_all(&mut fill, &[1; 65_536]).is_ok() {}
+        drop(fill);
+        let refused = ask("PUT", "during.ics");
+        assert_eq!(refused.status, 507, "{engine}: {refused:?}");
+        assert!(ask("GET", "before.ics").body.contains("UID:before.ics"), "{engine}");
+        assert_eq!(request("GET", "/readyz").send(server.address).status, 200, "{engine}");
+        let said = std::fs::read_to_string(&log).expect("a log");
+        assert!(said.contains("free some space") && !said.contains("panic"), "{engine}: {said}");
+        std::fs::remove_file(&ballast).expect("removed");
+        assert_eq!(ask("PUT", "after.ics").status, 201, "{engine}: without a restart");
+        assert_eq!(ask("GET", "during.ics").status, 404, "{engine}");
+        drop(server);
+        assert_eq!(place.done(&["verify"]), "", "{engine}");
+        assert!(place.done(&["export", "anna/default"]).contains("UID:after.ics"), "{engine}");
+    }
+}
