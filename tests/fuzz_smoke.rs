@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 /// Mutations of each seed.
 const ROUNDS: u64 = 400;
+/// How many mutations of all seeds of a target together: of many seeds each has fewer.
+const MUTATIONS: u64 = 4_000;
 /// A mutated input is not longer.
 const BYTES_MAX: usize = 16_384;
 
@@ -114,10 +116,11 @@ fn smoke(target: &str, entry: fn(&[u8])) {
     paths.sort();
     let seeds: Vec<Vec<u8>> = paths.iter().map(|path| std::fs::read(path).expect("a seed")).collect();
     assert!(seeds.len() >= 2, "{target} has too few seeds");
+    let rounds = (MUTATIONS / seeds.len() as u64).clamp(1, ROUNDS);
     for (number, seed) in seeds.iter().enumerate() {
         entry(seed);
         let other = &seeds[(number + 1) % seeds.len()];
-        for round in 0..ROUNDS {
+        for round in 0..rounds {
             let mut random = Random(1 + round * 1_000_003 + number as u64);
             let mut input = seed.clone();
             for _ in 0..=random.below(6) {
