@@ -63,23 +63,25 @@ pub async fn handle(context: &std::sync::Arc<Context>, request: Request) -> Resp
     }
 }
 
+/// Each method's work stands on the heap by itself: all of them in one future would make that as large as the largest, and
+/// every request would be moved about with it.
 async fn route(context: &std::sync::Arc<Context>, request: Request) -> Result<Response, Failure> {
     match request.method.as_str() {
-        "PROPFIND" => propfind::propfind(context, request).await,
-        "PROPPATCH" => proppatch::proppatch(context, request).await,
-        "MKCOL" => mkcol::mkcol(context, request).await,
-        "MKCALENDAR" => mkcol::mkcalendar(context, request).await,
-        "ACL" => acl::acl(context, request).await,
-        "REPORT" => report::dispatch(context, request).await,
+        "PROPFIND" => Box::pin(propfind::propfind(context, request)).await,
+        "PROPPATCH" => Box::pin(proppatch::proppatch(context, request)).await,
+        "MKCOL" => Box::pin(mkcol::mkcol(context, request)).await,
+        "MKCALENDAR" => Box::pin(mkcol::mkcalendar(context, request)).await,
+        "ACL" => Box::pin(acl::acl(context, request)).await,
+        "REPORT" => Box::pin(report::dispatch(context, request)).await,
         "OPTIONS" => Ok(options::options(&request)),
-        "GET" | "HEAD" => get::get(context, request).await,
-        "PUT" => put::put(context, request).await,
-        "POST" => put::add_member(context, request).await,
-        "DELETE" => remove::delete(context, request).await,
-        "COPY" => transfer::copy(context, request).await,
-        "LOCK" => lock::lock(context, request).await,
-        "UNLOCK" => lock::unlock(context, request).await,
-        "MOVE" => transfer::relocate(context, request).await,
+        "GET" | "HEAD" => Box::pin(get::get(context, request)).await,
+        "PUT" => Box::pin(put::put(context, request)).await,
+        "POST" => Box::pin(put::add_member(context, request)).await,
+        "DELETE" => Box::pin(remove::delete(context, request)).await,
+        "COPY" => Box::pin(transfer::copy(context, request)).await,
+        "LOCK" => Box::pin(lock::lock(context, request)).await,
+        "UNLOCK" => Box::pin(lock::unlock(context, request)).await,
+        "MOVE" => Box::pin(transfer::relocate(context, request)).await,
         _ => Err(Failure::method_not_implemented(request.method.as_str())),
     }
 }

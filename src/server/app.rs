@@ -1,10 +1,11 @@
 //! From a request to its answer: public routes, login, dispatch, and around them time limits, panics and the log.
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -72,19 +73,27 @@ impl App {
     }
 
     /// Answers a request, whatever happens.
+    ///
+    /// # Errors
+    /// Never; the type is what connections ask for.
     pub(super) async fn answer(
         self: Arc<Self>,
         request: http::Request<Incoming>,
         peer: Peer,
         in_flight: InFlight,
-    ) -> Response {
+    ) -> Result<Response, Infallible> {
         let started = Instant::now();
         let (parts, incoming) = request.into_parts();
         let method = record::known_method(&parts.method);
         let id = record::request_id();
         let client = Client::of(peer.address, peer.tls, &parts.headers, &self.options.trusted_proxies);
         let mut seen = Seen { user: None, kind: "none" };
-        let mut response = self.guarded(parts, incoming, client, &mut seen).await;
+        let mut response = {
+            let bounds = Bounds::default();
+            // Pinned here and lent from here on: each layer that took it by value would move it.
+            let work = pin!(self.routed(parts, incoming, client, &mut seen, bounds.clone()));
+            self.guarded(work, &bounds).await
+        };
         decorate(&mut response, &id, client);
         let (head, body) = response.into_parts();
         let status = head.status.as_u16();
@@ -93,15 +102,13 @@ impl App {
             let user = seen.user.as_deref();
             record::request(&record::Record { id, user, method, kind: seen.kind, status, started, bytes });
         });
-        Response::from_parts(head, body)
+        Ok(Response::from_parts(head, body))
     }
 
-    /// Answers with panics and delays turned into answers.
-    async fn guarded(&self, parts: Parts, incoming: Incoming, client: Client, seen: &mut Seen) -> Response {
+    /// Waits for `work`, with panics and delays turned into answers.
+    async fn guarded(&self, work: Pin<&mut (dyn Future<Output = Response> + Send)>, bounds: &Bounds) -> Response {
         let limits = &self.context.limits;
-        let bounds = Bounds::default();
         let time_max = Duration::from_secs(limits.handler_seconds_max.saturating_add(limits.body_seconds_max));
-        let work = self.routed(parts, incoming, client, seen, bounds.clone());
         match tokio::time::timeout(time_max, unpanicked(work)).await {
             Ok(Ok(_)) if bounds.too_slow() => {
                 limit_hit("body_seconds_max");
@@ -133,7 +140,7 @@ impl App {
             return response;
         }
         if let Some(route) = hooks::route(&parts) {
-            return self.brought(route, parts, incoming, client, seen).await;
+            return Box::pin(self.brought(route, parts, incoming, client, seen)).await;
         }
         let actor = match self.actor(&parts, &client, seen).await {
             Ok(actor) => actor,
@@ -151,7 +158,7 @@ impl App {
                 method: parts.method,
                 headers: parts.headers,
             };
-            return api::handle(&self.context, request).await;
+            return Box::pin(api::handle(&self.context, request)).await;
         }
         let path = match Path::parse(path_of(&parts)) {
             Ok(path) => path,
@@ -339,6 +346,16 @@ fn decorate(response: &mut Response, id: &str, client: Client) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn size_of_future<A, B, C, D, F: Future>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_request_is_cheap_to_move_about() {
+        let bytes = size_of_future(App::answer);
+        assert!(bytes <= 4_096, "{bytes} bytes");
+    }
 
     #[test]
     fn a_panic_costs_its_own_request_alone() {

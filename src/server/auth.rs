@@ -40,11 +40,22 @@ pub(super) enum Login {
 /// login is known.
 pub(super) async fn login(context: &Context, throttle: &Throttle, client: &Client, headers: &HeaderMap) -> Login {
     let Some((name, password)) = basic(headers) else { return Login::Missing };
+    match context.logins.known(&name, &password) {
+        Some(id) => Login::User { id, name: name.to_ascii_lowercase() },
+        None => Box::pin(unknown(context, throttle, client, name, password)).await,
+    }
+}
+
+/// Looks at credentials that are not known to be right.
+async fn unknown(
+    context: &Context,
+    throttle: &Throttle,
+    client: &Client,
+    name: String,
+    password: Secret<String>,
+) -> Login {
     let user = |id| Login::User { id, name: name.to_ascii_lowercase() };
     let logins = &context.logins;
-    if let Some(id) = logins.known(&name, &password) {
-        return user(id);
-    }
     match logins.by_app_password(context, &name, &password).await {
         Ok(Some(id)) => return user(id),
         Ok(None) => {}

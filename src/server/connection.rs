@@ -53,7 +53,7 @@ where
         move |request: http::Request<hyper::body::Incoming>| {
             let app = Arc::clone(&app);
             let in_flight = activity.begin(request.version() == http::Version::HTTP_2);
-            async move { Ok::<_, std::convert::Infallible>(app.answer(request, peer, in_flight).await) }
+            app.answer(request, peer, in_flight)
         }
     });
     let mut connection = pin!(builder.serve_connection(io, service));
