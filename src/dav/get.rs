@@ -14,7 +14,7 @@ use http::{Method, StatusCode};
 use super::headers::{self, http_date, parse_http_date, quality, timezones};
 use super::{Body, Failure, Request, Response, body_of, empty_body, listing};
 use crate::access::Actor;
-use crate::ical;
+use crate::ical::{self, ComponentKind};
 use crate::model::{Object, Path};
 use crate::service::conditions::{Conditions, Validators};
 use crate::service::objects::{self, Found};
@@ -23,6 +23,9 @@ use crate::zone::{self, Timezones};
 
 const JCAL: &str = "application/calendar+json";
 const ICALENDAR: &str = "text/calendar";
+
+/// How many header fields an answer with an object has, those that every answer gets included.
+const HEADERS: usize = 12;
 
 /// Answers GET and HEAD.
 pub async fn get(context: &Arc<Context>, request: Request) -> Result<Response, Failure> {
@@ -68,7 +71,7 @@ struct Representation {
 impl Representation {
     fn of(context: &Context, asked: &HeaderMap, object: &Object, bytes: Bytes) -> Self {
         let mut validators = Validators::of_object(object);
-        let mut headers = HeaderMap::new();
+        let mut headers = HeaderMap::with_capacity(HEADERS);
         let mut shown = bytes;
         if object.index.is_some() {
             headers.insert(VARY, HeaderValue::from_static(CALENDAR_VARY));
@@ -79,7 +82,7 @@ impl Representation {
                 (shown, media_type) = (bytes, variant.media_type());
                 validators = validators.of_variant(&name);
             }
-            put(&mut headers, CONTENT_TYPE, &calendar_type(media_type, object));
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(calendar_type(media_type == JCAL, object)));
         } else {
             put(&mut headers, CONTENT_TYPE, object.content_type.as_deref().unwrap_or("application/octet-stream"));
             // Users' files are shown by browsers under this server's name; nothing in them may act in it (RFC 4918 §20.8).
@@ -221,18 +224,27 @@ pub(super) fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 /// The media type that an object is served with to whoever asks for no other, and DAV:getcontenttype.
 pub(super) fn content_type(object: &Object) -> String {
     match (&object.index, &object.content_type) {
-        (Some(_), _) => calendar_type(ICALENDAR, object),
+        (Some(_), _) => calendar_type(false, object).to_owned(),
         (None, Some(stored)) => stored.clone(),
         (None, None) => "application/octet-stream".to_owned(),
     }
 }
 
-/// `text/calendar; charset=utf-8; component=vevent` (RFC 5545 §8.1).
-fn calendar_type(essence: &str, object: &Object) -> String {
-    let charset = if essence == ICALENDAR { "; charset=utf-8" } else { "" };
-    match object.row() {
-        Some(row) => format!("{essence}{charset}; component={}", row.kind.name().to_ascii_lowercase()),
-        None => format!("{essence}{charset}"),
+/// The media type of calendar data, with the component that is in it (RFC 5545 §8.1, RFC 7265 §6).
+fn calendar_type(jcal: bool, object: &Object) -> &'static str {
+    match (jcal, object.row().map(|row| row.kind)) {
+        (false, None) => "text/calendar; charset=utf-8",
+        (false, Some(ComponentKind::Event)) => "text/calendar; charset=utf-8; component=vevent",
+        (false, Some(ComponentKind::Todo)) => "text/calendar; charset=utf-8; component=vtodo",
+        (false, Some(ComponentKind::Journal)) => "text/calendar; charset=utf-8; component=vjournal",
+        (false, Some(ComponentKind::FreeBusy)) => "text/calendar; charset=utf-8; component=vfreebusy",
+        (false, Some(ComponentKind::Availability)) => "text/calendar; charset=utf-8; component=vavailability",
+        (true, None) => JCAL,
+        (true, Some(ComponentKind::Event)) => "application/calendar+json; component=vevent",
+        (true, Some(ComponentKind::Todo)) => "application/calendar+json; component=vtodo",
+        (true, Some(ComponentKind::Journal)) => "application/calendar+json; component=vjournal",
+        (true, Some(ComponentKind::FreeBusy)) => "application/calendar+json; component=vfreebusy",
+        (true, Some(ComponentKind::Availability)) => "application/calendar+json; component=vavailability",
     }
 }
 

@@ -15,9 +15,24 @@ pub fn http_date(time: Utc) -> String {
     const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let time = time.naive();
-    let (day, month) = (DAYS[time.weekday().num_days_from_monday() as usize], MONTHS[time.month0() as usize]);
-    let (hour, minute, second) = (time.hour(), time.minute(), time.second());
-    format!("{day}, {:02} {month} {:04} {hour:02}:{minute:02}:{second:02} GMT", time.day(), time.year())
+    // By hand: it stands in most answers, and in long listings once for each member.
+    let mut text = String::with_capacity(29);
+    let pair = |text: &mut String, number: u32, behind: &str| {
+        text.extend([number / 10 % 10, number % 10].into_iter().filter_map(|digit| char::from_digit(digit, 10)));
+        text.push_str(behind);
+    };
+    let year = time.year().unsigned_abs();
+    text.push_str(DAYS[time.weekday().num_days_from_monday() as usize]);
+    text.push_str(", ");
+    pair(&mut text, time.day(), " ");
+    text.push_str(MONTHS[time.month0() as usize]);
+    text.push(' ');
+    pair(&mut text, year / 100, "");
+    pair(&mut text, year, " ");
+    pair(&mut text, time.hour(), ":");
+    pair(&mut text, time.minute(), ":");
+    pair(&mut text, time.second(), " GMT");
+    text
 }
 
 /// Reads an HTTP date in any of its three forms. `None` for anything else: such a header is ignored.
@@ -256,4 +271,24 @@ pub fn quality(headers: &HeaderMap, media_type: &str) -> u16 {
         }
     }
     best.1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_written_as_http_wants_them() {
+        let cases = [
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (1_795_348_800, "Sun, 22 Nov 2026 12:00:00 GMT"),
+            (951_782_399, "Mon, 28 Feb 2000 23:59:59 GMT"),
+            (Utc::MIN.0, "Mon, 01 Jan 0001 00:00:00 GMT"),
+            (Utc::MAX.0, "Fri, 31 Dec 9999 23:59:59 GMT"),
+        ];
+        for (seconds, text) in cases {
+            assert_eq!(http_date(Utc(seconds)), text);
+            assert_eq!(parse_http_date(text), Some(Utc(seconds)));
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Where things are: the one parsed form of every path below `/`.
 
+use std::borrow::Cow;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::UserName;
@@ -74,15 +76,15 @@ impl Path {
         Self::of_segments(segments, slash)
     }
 
-    fn of_segments(segments: Vec<String>, slash: TrailingSlash) -> Result<Self, PathError> {
+    fn of_segments(segments: Vec<Cow<'_, str>>, slash: TrailingSlash) -> Result<Self, PathError> {
         let mut segments = segments.into_iter();
         if segments.next().as_deref() != Some("dav") {
             return Err(PathError::NotFound);
         }
         let Some(room) = segments.next() else { return Ok(Self::Dav) };
         let user = segments.next().map(|name| UserName::new(&name).map_err(|_| PathError::NotFound)).transpose()?;
-        let rest: Vec<String> = segments.collect();
-        match (room.as_str(), user, rest.len()) {
+        let rest: Vec<String> = segments.map(Cow::into_owned).collect();
+        match (room.as_ref(), user, rest.len()) {
             ("principals", None, 0) => Ok(Self::Principals),
             ("principals", Some(user), 0) => Ok(Self::Principal(user)),
             ("calendars", None, 0) => Ok(Self::Homes),
@@ -209,7 +211,7 @@ impl Path {
 }
 
 /// Decodes a segment once.
-fn decode(segment: &str) -> Result<String, PathError> {
+fn decode(segment: &str) -> Result<Cow<'_, str>, PathError> {
     let decoded = percent_decode_str(segment)
         .decode_utf8()
         .map_err(|_| PathError::Malformed("a segment is not UTF-8 after percent-decoding"))?;
@@ -218,7 +220,7 @@ fn decode(segment: &str) -> Result<String, PathError> {
         "." | ".." => Err(PathError::Malformed("it has a `.` or `..` segment")),
         name if name.contains('/') => Err(PathError::Malformed("a segment has an encoded slash")),
         name if name.contains('\0') => Err(PathError::Malformed("a segment has a NUL")),
-        name => Ok(name.to_owned()),
+        _ => Ok(decoded),
     }
 }
 

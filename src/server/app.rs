@@ -7,15 +7,17 @@ use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use http::header::{CONTENT_LENGTH, HOST, HeaderName, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, Version};
 use hyper::body::Incoming;
+use tokio::time::Sleep;
 
 use super::auth::{self, Login, text};
-use super::body::{Bounds, bounded, counted};
+use super::body::{Bounds, Counted, bounded, counted};
 use super::connection::InFlight;
 use super::hooks::Route;
 use super::{Client, Network, Throttle, Tls, hooks, public, record};
@@ -81,7 +83,7 @@ impl App {
         request: http::Request<Incoming>,
         peer: Peer,
         in_flight: InFlight,
-    ) -> Result<Response, Infallible> {
+    ) -> Result<http::Response<Counted>, Infallible> {
         let started = Instant::now();
         let (parts, incoming) = request.into_parts();
         let method = record::known_method(&parts.method);
@@ -94,30 +96,30 @@ impl App {
             let work = pin!(self.routed(parts, incoming, client, &mut seen, bounds.clone()));
             self.guarded(work, &bounds).await
         };
-        decorate(&mut response, &id, client);
-        let (head, body) = response.into_parts();
-        let status = head.status.as_u16();
-        let body = counted(body, move |bytes| {
-            drop(in_flight);
-            let user = seen.user.as_deref();
-            record::request(&record::Record { id, user, method, kind: seen.kind, status, started, bytes });
-        });
-        Ok(Response::from_parts(head, body))
+        decorate(&mut response, id.clone(), client);
+        let status = response.status().as_u16();
+        Ok(response.map(|body| {
+            counted(body, move |bytes| {
+                drop(in_flight);
+                let user = seen.user.as_deref();
+                record::request(&record::Record { id, user, method, kind: seen.kind, status, started, bytes });
+            })
+        }))
     }
 
     /// Waits for `work`, with panics and delays turned into answers.
     async fn guarded(&self, work: Pin<&mut (dyn Future<Output = Response> + Send)>, bounds: &Bounds) -> Response {
         let limits = &self.context.limits;
         let time_max = Duration::from_secs(limits.handler_seconds_max.saturating_add(limits.body_seconds_max));
-        match tokio::time::timeout(time_max, unpanicked(work)).await {
-            Ok(Ok(_)) if bounds.too_slow() => {
+        match in_time(time_max, unpanicked(work)).await {
+            Some(Ok(_)) if bounds.too_slow() => {
                 limit_hit("body_seconds_max");
                 text(StatusCode::REQUEST_TIMEOUT, "the request's body took too long\n")
             }
-            Ok(Ok(_)) if bounds.too_long() => too_long(),
-            Ok(Ok(response)) => response,
-            Ok(Err(_)) => text(StatusCode::INTERNAL_SERVER_ERROR, "the server made a mistake; it is in its log\n"),
-            Err(_) => {
+            Some(Ok(_)) if bounds.too_long() => too_long(),
+            Some(Ok(response)) => response,
+            Some(Err(_)) => text(StatusCode::INTERNAL_SERVER_ERROR, "the server made a mistake; it is in its log\n"),
+            None => {
                 limit_hit("handler_seconds_max");
                 text(StatusCode::SERVICE_UNAVAILABLE, "the answer took too long\n")
             }
@@ -276,12 +278,26 @@ impl App {
     }
 }
 
+/// What comes of `work`; `None` if it takes longer than `time_max`. Most work never waits, and then no timer is made.
+async fn in_time<T>(time_max: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    let mut deadline: Option<Pin<Box<Sleep>>> = None;
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => {
+            let deadline = deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(time_max)));
+            deadline.as_mut().poll(cx).map(|()| None)
+        }
+    })
+    .await
+}
+
 /// Runs `work`, and gives a panic in it back as an error. The panic itself was logged by the hook.
 async fn unpanicked<T>(work: impl Future<Output = T>) -> Result<T, Box<dyn Any + Send>> {
     let mut work = pin!(work);
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
         Ok(polled) => polled.map(Ok),
-        Err(panic) => std::task::Poll::Ready(Err(panic)),
+        Err(panic) => Poll::Ready(Err(panic)),
     })
     .await
 }
@@ -332,12 +348,10 @@ fn limit_hit(limit: &'static str) {
 }
 
 /// Header fields that every answer has.
-fn decorate(response: &mut Response, id: &str, client: Client) {
+fn decorate(response: &mut Response, id: HeaderValue, client: Client) {
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if let Ok(value) = HeaderValue::from_str(id) {
-        headers.insert(HeaderName::from_static("x-request-id"), value);
-    }
+    headers.insert(HeaderName::from_static("x-request-id"), id);
     if client.https {
         headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
@@ -366,6 +380,19 @@ mod tests {
         };
         assert!(runtime.block_on(unpanicked(panicking)).is_err());
         assert!(matches!(runtime.block_on(unpanicked(async { 7 })), Ok(7)));
+    }
+
+    #[test]
+    fn work_that_never_ends_is_given_up_when_its_time_is_over() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let time_max = Duration::from_millis(1);
+        assert_eq!(runtime.block_on(in_time(time_max, std::future::pending::<()>())), None);
+        assert_eq!(runtime.block_on(in_time(time_max, async { 7 })), Some(7));
+        let waiting = async {
+            tokio::task::yield_now().await;
+            7
+        };
+        assert_eq!(runtime.block_on(in_time(Duration::from_secs(60), waiting)), Some(7));
     }
 
     fn path_of_nothing() -> Option<()> {

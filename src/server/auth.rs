@@ -39,9 +39,12 @@ pub(super) enum Login {
 /// Looks at the credentials of a request. One without costs nothing and is never throttled, and neither is one whose
 /// login is known.
 pub(super) async fn login(context: &Context, throttle: &Throttle, client: &Client, headers: &HeaderMap) -> Login {
-    let Some((name, password)) = basic(headers) else { return Login::Missing };
+    let Some((mut name, password)) = basic(headers) else { return Login::Missing };
     match context.logins.known(&name, &password) {
-        Some(id) => Login::User { id, name: name.to_ascii_lowercase() },
+        Some(id) => {
+            name.make_ascii_lowercase();
+            Login::User { id, name }
+        }
         None => Box::pin(unknown(context, throttle, client, name, password)).await,
     }
 }
@@ -99,9 +102,10 @@ fn basic(headers: &HeaderMap) -> Option<(String, Secret<String>)> {
         return None;
     }
     let decoded = STANDARD.decode(encoded.trim_ascii()).ok()?;
-    let text = String::from_utf8(decoded).ok()?;
-    let (name, password) = text.split_once(':')?;
-    Some((name.to_owned(), Secret::new(password.to_owned())))
+    let mut name = String::from_utf8(decoded).ok()?;
+    let password = name.split_off(name.find(':')? + 1);
+    name.pop();
+    Some((name, Secret::new(password)))
 }
 
 /// 401 with the challenge: the realm stays the same for ever, because clients file passwords under it.

@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::Sleep;
 
-use crate::dav::Body;
+use crate::dav::{Body, empty_body};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -48,6 +48,9 @@ enum BodyError {
 
 /// A request's body: at most `bytes_max` long, and sent within `time_max` of its first read.
 pub(super) fn bounded(incoming: Incoming, bytes_max: u64, time_max: Duration, bounds: Bounds) -> Body {
+    if incoming.is_end_stream() {
+        return empty_body();
+    }
     Bounded { incoming, bytes_left: bytes_max, time_max, deadline: None, bounds }.boxed_unsync()
 }
 
@@ -103,11 +106,12 @@ impl HttpBody for Bounded {
 }
 
 /// A response's body that tells `done` how many bytes were sent when it is finished with, completely or not.
-pub(super) fn counted(body: Body, done: impl FnOnce(u64) + Send + 'static) -> Body {
-    Counted { body, bytes: 0, done: Some(Box::new(done)) }.boxed_unsync()
+pub(super) fn counted(body: Body, done: impl FnOnce(u64) + Send + 'static) -> Counted {
+    Counted { body, bytes: 0, done: Some(Box::new(done)) }
 }
 
-struct Counted {
+/// A response's body as [`counted`] makes it.
+pub(super) struct Counted {
     body: Body,
     bytes: u64,
     done: Option<Box<dyn FnOnce(u64) + Send>>,

@@ -1,17 +1,20 @@
 //! What is recorded of each request: one structured log line and a few metrics. Never a path's content, never a body.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use http::Method;
+use http::{HeaderValue, Method};
+use metrics::{Counter, Histogram};
+use parking_lot::RwLock;
 
 use crate::dav::METHODS;
 use crate::model::Path;
 
 /// What is recorded of a request.
 pub(super) struct Record<'a> {
-    pub(super) id: String,
+    pub(super) id: HeaderValue,
     pub(super) user: Option<&'a str>,
     pub(super) method: &'static str,
     pub(super) kind: &'static str,
@@ -25,7 +28,7 @@ pub(super) fn request(record: &Record<'_>) {
     let elapsed = record.started.elapsed();
     let duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
     tracing::info!(
-        request.id = record.id,
+        request.id = record.id.to_str().unwrap_or_default(),
         user = record.user,
         method = record.method,
         path.kind = record.kind,
@@ -34,18 +37,50 @@ pub(super) fn request(record: &Record<'_>) {
         bytes = record.bytes,
         "request"
     );
-    let labels =
-        [("method", record.method.to_owned()), ("kind", record.kind.to_owned()), ("status", record.status.to_string())];
-    metrics::counter!("kalends_requests_total", &labels).increment(1);
-    metrics::histogram!("kalends_request_seconds", &labels[..2]).record(elapsed.as_secs_f64());
-    metrics::counter!("kalends_response_bytes_total").increment(record.bytes);
+    Meters::with((record.method, record.kind, record.status), |meters| {
+        meters.requests.increment(1);
+        meters.seconds.record(elapsed.as_secs_f64());
+        meters.bytes.increment(record.bytes);
+    });
+}
+
+/// Method, kind and status: what requests are told apart by in metrics. All are ours, so there are few.
+type Sort = (&'static str, &'static str, u16);
+
+/// Where requests of one sort are counted.
+struct Meters {
+    requests: Counter,
+    seconds: Histogram,
+    bytes: Counter,
+}
+
+impl Meters {
+    /// Finding them by their labels costs more than counting does, so they are kept. Metrics are started before the first
+    /// request is served.
+    fn with(sort: Sort, count: impl Fn(&Self)) {
+        static KEPT: LazyLock<RwLock<HashMap<Sort, Meters>>> = LazyLock::new(RwLock::default);
+        if let Some(meters) = KEPT.read().get(&sort) {
+            return count(meters);
+        }
+        count(KEPT.write().entry(sort).or_insert_with(|| Self::of(sort)));
+    }
+
+    fn of((method, kind, status): Sort) -> Self {
+        let labels = [("method", method.to_owned()), ("kind", kind.to_owned()), ("status", status.to_string())];
+        Self {
+            requests: metrics::counter!("kalends_requests_total", &labels),
+            seconds: metrics::histogram!("kalends_request_seconds", &labels[..2]),
+            bytes: metrics::counter!("kalends_response_bytes_total"),
+        }
+    }
 }
 
 /// A name for a request: random for the process, counted within it.
-pub(super) fn request_id() -> String {
+pub(super) fn request_id() -> HeaderValue {
     static PROCESS: LazyLock<u32> = LazyLock::new(|| getrandom::u32().unwrap_or_default());
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    format!("{:08x}-{}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed))
+    let id = format!("{:08x}-{}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed));
+    HeaderValue::try_from(id).expect("digits and a hyphen are visible ASCII")
 }
 
 /// The method's name if it is one of ours: logs and metrics take no names that clients make up.

@@ -132,7 +132,10 @@ pub fn collection_tag(collection: &Collection) -> ETag {
 
 /// A tag without its quotes.
 pub fn opaque(tag: ETag) -> String {
-    tag.to_string().trim_matches('"').to_owned()
+    let mut text = tag.to_string();
+    text.pop();
+    text.remove(0);
+    text
 }
 
 impl Conditions {
