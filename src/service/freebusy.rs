@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::index::{self, week_start, weeks_of};
-use super::parsed::Content;
+use super::parsed::{Content, Keep};
 use super::query::{Reach, calendars, over_budget};
 use super::tree::{self, Node, Resource};
 use super::{Context, Error};
@@ -195,7 +195,7 @@ async fn contributed(
     let mut periods = Vec::new();
     let mut available = Vec::new();
     for object in objects {
-        let Some((_, Content::Parsed(parsed))) = context.present(calendar.id, object).await? else { continue };
+        let Some((_, Content::Parsed(parsed))) = context.present(calendar.id, object, Keep::Yes).await? else { continue };
         let part = match (parsed.object.kind, parsed.series(&floating)) {
             (_, None) => continue,
             (ComponentKind::Availability, _) => {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use quick_cache::sync::Cache;
 use tokio::sync::RwLock;
 
-use super::parsed::{Content, Parsed};
+use super::parsed::{Content, Keep, Parsed};
 use super::zones::Floating;
 use super::{Context, Error};
 use crate::base::{CollectionId, Interval, Revision, Utc};
@@ -488,7 +488,7 @@ pub async fn candidates(
 
 impl Context {
     /// `object` with its content. If it was replaced since it was read, the one that is there now with that one's
-    /// content: both are always of one state. `None` if it is gone.
+    /// content: both are always of one state. `None` if it is gone. `keep` is whether it stays parsed.
     ///
     /// # Errors
     /// Of the store only.
@@ -496,6 +496,7 @@ impl Context {
         &self,
         collection: CollectionId,
         object: Arc<Object>,
+        keep: Keep,
     ) -> Result<Option<(Arc<Object>, Content)>, Error> {
         let known = object.row().and_then(|_| self.parsed.peek(object.etag));
         if let Some(parsed) = known {
@@ -503,7 +504,7 @@ impl Context {
         }
         let Some((found, bytes)) = self.store.content(collection, &object.name).await? else { return Ok(None) };
         let object = if found.etag == object.etag { object } else { Arc::new(found) };
-        let parsed = object.row().and_then(|_| self.parsed.get(object.etag, &bytes, &self.limits));
+        let parsed = object.row().and_then(|_| self.parsed.get(object.etag, &bytes, &self.limits, keep));
         Ok(Some((object, parsed.map_or(Content::Broken(bytes), Content::Parsed))))
     }
 
@@ -519,7 +520,7 @@ impl Context {
             return Ok(Some(parsed));
         }
         let Some((found, content)) = self.store.content(collection, &object.name).await? else { return Ok(None) };
-        Ok((found.etag == object.etag).then(|| self.parsed.get(found.etag, &content, &self.limits)).flatten())
+        Ok((found.etag == object.etag).then(|| self.parsed.get(found.etag, &content, &self.limits, Keep::Yes)).flatten())
     }
 }
 

@@ -55,6 +55,15 @@ impl Parsed {
     }
 }
 
+/// Whether an object that is parsed is worth keeping so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// It will be asked for again.
+    Yes,
+    /// It is one of very many that somebody goes through once: they would only push out what others use.
+    No,
+}
+
 /// The parsed objects used last.
 pub struct ParsedCache(Cache<ETag, Arc<Parsed>, BySize>);
 
@@ -76,14 +85,21 @@ impl ParsedCache {
     }
 
     /// The parsed form of `content`, whose tag is `etag`; `None` if it does not pass today's checks (invariant B2).
-    pub fn get(&self, etag: ETag, content: &Bytes, limits: &Limits) -> Option<Arc<Parsed>> {
+    pub fn get(&self, etag: ETag, content: &Bytes, limits: &Limits, keep: Keep) -> Option<Arc<Parsed>> {
         if let Some(parsed) = self.peek(etag) {
             return Some(parsed);
         }
         let object = CalendarObject::parse(content, limits).ok()?;
         let parsed = Arc::new(Parsed { object, content: content.clone(), series: Mutex::new(Vec::new()) });
-        self.0.insert(etag, Arc::clone(&parsed));
+        if keep == Keep::Yes {
+            self.0.insert(etag, Arc::clone(&parsed));
+        }
         Some(parsed)
+    }
+
+    /// How many objects are kept.
+    pub fn kept(&self) -> usize {
+        self.0.len()
     }
 
     /// The parsed form if it is there already, for those who have not read the content.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::parsed::{Content, Parsed};
+use super::parsed::{Content, Keep, Parsed};
 use super::tree::{self, Node};
 use super::zones::Floating;
 use super::{Context, Error, index};
@@ -25,6 +25,10 @@ pub struct Query {
 
 /// How many objects are looked at before others get their turn.
 const TURN: usize = 64;
+
+/// How many objects a query leaves parsed for the next one. What goes through a large calendar as a whole takes no more
+/// memory for it, and pushes out nothing else.
+const KEPT_MAX: usize = 2_000;
 
 /// An object that was found.
 pub struct Hit {
@@ -48,13 +52,15 @@ pub struct Search {
     current: Option<(Arc<Node>, Floating, std::vec::IntoIter<Arc<Object>>)>,
     budget: Budget,
     looked_at: usize,
+    /// How many were read.
+    read: usize,
 }
 
 impl Search {
     /// A search of the calendars in `nodes`, each of which the actor may read.
     pub fn new(context: &Context, nodes: Vec<Node>, query: Query) -> Self {
         let plan = filter::plan(&query.filter);
-        Self { query, plan, nodes: nodes.into_iter(), current: None, budget: context.budget(), looked_at: 0 }
+        Self { query, plan, nodes: nodes.into_iter(), current: None, budget: context.budget(), looked_at: 0, read: 0 }
     }
 
     /// A search of one object.
@@ -99,7 +105,9 @@ impl Search {
                 Verdict::Yes if !self.query.content => return Ok(Some(hit(object, Content::Unread))),
                 Verdict::Yes | Verdict::Unsure => {}
             }
-            let Some((object, Content::Parsed(parsed))) = context.present(node.collection.id, object).await? else {
+            let keep = if self.read < KEPT_MAX { Keep::Yes } else { Keep::No };
+            self.read += 1;
+            let Some((object, Content::Parsed(parsed))) = context.present(node.collection.id, object, keep).await? else {
                 continue;
             };
             if passes(&self.query.filter, &parsed, floating, &mut self.budget)? {
@@ -236,7 +244,7 @@ impl Members {
 pub async fn hit(context: &Context, node: &Arc<Node>, object: Arc<Object>) -> Result<Option<Hit>, Error> {
     let settings = node.collection.calendar();
     let floating = settings.map_or_else(Floating::utc, |settings| Floating::of_calendar(settings, &context.limits));
-    let present = context.present(node.collection.id, object).await?;
+    let present = context.present(node.collection.id, object, Keep::Yes).await?;
     Ok(present.map(|(object, content)| Hit { node: Arc::clone(node), object, content, floating }))
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::base::ETag;
 use crate::ical::{CalendarObject, Component};
 use crate::model::{Event, EventKind, Path};
+use crate::service::parsed::Keep;
 use crate::service::webhooks::{Detail, EventType};
 use crate::service::{Context, Error, tree};
 
@@ -157,7 +158,7 @@ async fn parsed(
     }
     let stored = context.store.content(event.collection, name).await?;
     let stored = stored.filter(|(object, _)| object.etag == etag);
-    Ok(stored.and_then(|(_, content)| context.parsed.get(etag, &content, &context.limits)))
+    Ok(stored.and_then(|(_, content)| context.parsed.get(etag, &content, &context.limits, Keep::Yes)))
 }
 
 /// Whether any part of the object is not for everybody: what is not understood is taken for private (RFC 5545 §3.8.1.3).

@@ -54,6 +54,22 @@ async fn whole_data_is_what_was_stored() {
     assert_eq!(Listing::of(&report(&app, CALENDAR, &body).await).data("a.ics"), text);
 }
 
+/// What goes through a large calendar as a whole leaves no more behind than a bound.
+#[tokio::test]
+async fn a_query_for_everything_keeps_little_of_it_parsed() {
+    let app = TestApp::with_users().await;
+    for n in 0..2_100 {
+        put(&app, &format!("{n}.ics"), &event(&n.to_string(), "20261201T090000Z", "")).await;
+    }
+    let before = app.context.parsed.kept();
+    let body = query_body(r#"<C:comp-filter name="VEVENT"/>"#, DATA);
+    for _ in 0..2 {
+        assert_eq!(Listing::of(&report(&app, CALENDAR, &body).await).names().len(), 2_100);
+        let kept = app.context.parsed.kept();
+        assert!(kept <= before + 2_000, "{kept} after {before}");
+    }
+}
+
 /// traps 18: the zone of the query, else of the calendar, decides where a floating time falls.
 #[tokio::test]
 async fn floating_times_fall_by_the_zone() {
