@@ -195,7 +195,9 @@ async fn contributed(
     let mut periods = Vec::new();
     let mut available = Vec::new();
     for object in objects {
-        let Some((_, Content::Parsed(parsed))) = context.present(calendar.id, object, Keep::Yes).await? else { continue };
+        let Some((_, Content::Parsed(parsed))) = context.present(calendar.id, object, Keep::Yes).await? else {
+            continue;
+        };
         let part = match (parsed.object.kind, parsed.series(&floating)) {
             (_, None) => continue,
             (ComponentKind::Availability, _) => {

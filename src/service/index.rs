@@ -520,7 +520,9 @@ impl Context {
             return Ok(Some(parsed));
         }
         let Some((found, content)) = self.store.content(collection, &object.name).await? else { return Ok(None) };
-        Ok((found.etag == object.etag).then(|| self.parsed.get(found.etag, &content, &self.limits, Keep::Yes)).flatten())
+        Ok((found.etag == object.etag)
+            .then(|| self.parsed.get(found.etag, &content, &self.limits, Keep::Yes))
+            .flatten())
     }
 }
 

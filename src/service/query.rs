@@ -107,7 +107,8 @@ impl Search {
             }
             let keep = if self.read < KEPT_MAX { Keep::Yes } else { Keep::No };
             self.read += 1;
-            let Some((object, Content::Parsed(parsed))) = context.present(node.collection.id, object, keep).await? else {
+            let Some((object, Content::Parsed(parsed))) = context.present(node.collection.id, object, keep).await?
+            else {
                 continue;
             };
             if passes(&self.query.filter, &parsed, floating, &mut self.budget)? {
