@@ -6,6 +6,7 @@ mod sockets;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use base64::Engine as _;
 use load::{Client, Place, Progress, Reader, own};
 
 /// The revision that a sync-token names.
@@ -142,4 +143,36 @@ fn export_and_import_carry_all_calendars_over_to_a_new_server() {
         assert_eq!(carried, events(&from.join(&file)), "{calendar}");
     }
     assert_eq!(fresh.done(&["verify"]), "");
+
+/// A backup holds endpoints' signing secrets sealed, and not the key.
+#[test]
+fn a_backup_is_worth_nothing_to_whoever_has_no_key() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let place = Place::make(&dir.path().join("data"), "sled", &["work"]);
+    let add = ["webhook", "add", "--url", "http://127.0.0.1:1/", "--user", "anna", "--allow-private", "--json"];
+    let added: serde_json::Value = serde_json::from_str(&place.done(&add)).expect("JSON");
+    let (id, secret) = (added["id"].as_str().expect("an id"), added["secret"].as_str().expect("a secret"));
+    let raw = base64::engine::general_purpose::STANDARD.decode(&secret["whsec_".len()..]).expect("base64");
+    let key = std::fs::read(dir.path().join("data/kalends.key")).expect("the key was made");
+    let file = dir.path().join("one.backup");
+    let name = file.to_str().expect("UTF-8");
+    place.done(&["backup", name]);
+    let backup = std::fs::read(&file).expect("it can be read");
+    assert!(!backup.windows(raw.len()).any(|part| part == raw), "the secret stands in it openly");
+    assert!(!backup.windows(40).any(|part| part == &key[..40]), "the key is in it");
+
+    let shown = |place: &Place| place.done(&["webhook", "show", id]);
+    let lost = place.moved(&dir.path().join("lost"), "fjall");
+    let restored = lost.run(&["restore", name]);
+    assert!(restored.status.success() && text(&restored.stderr).contains("kalends webhook rotate"), "{restored:?}");
+    assert!(shown(&lost).contains("state      locked"), "{}", shown(&lost));
+    lost.done(&["webhook", "rotate", id]);
+    assert!(shown(&lost).contains("state      active"), "{}", shown(&lost));
+
+    let kept = place.moved(&dir.path().join("kept"), "sled");
+    std::fs::create_dir(dir.path().join("kept")).expect("made");
+    std::fs::write(dir.path().join("kept/kalends.key"), &key).expect("written");
+    let restored = kept.run(&["restore", name]);
+    assert!(restored.status.success() && !text(&restored.stderr).contains("rotate"), "{restored:?}");
+    assert!(shown(&kept).contains("state      active"), "{}", shown(&kept));
 }

@@ -66,6 +66,7 @@ pub fn webhook(overview: &Overview) -> Value {
         "next_try": overview.next.map(instant),
         "dead": overview.dead,
         "old_secret_until": overview.former_secret_until.map(time),
+        "secret_locked": overview.secret_locked,
     })
 }
 

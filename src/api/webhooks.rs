@@ -10,7 +10,8 @@ use crate::base::Utc;
 use crate::service::webhooks::audit::{Fate, audit};
 use crate::service::webhooks::listing::{self, Wanted};
 use crate::service::webhooks::overview::{Overview, overview};
-use crate::service::webhooks::{self, Endpoint, EndpointId, Owner, SigningSecrets, ledger, test_id};
+use crate::service::webhooks::secret::{self, Found};
+use crate::service::webhooks::{self, Endpoint, EndpointId, Owner, SigningSecrets, test_id};
 use crate::service::{Context, Error};
 
 /// The largest pages.
@@ -77,7 +78,7 @@ async fn plain(
         }
         Call::Rotate => {
             let secret = webhooks::rotate(context, actor, id).await?;
-            let secrets = ledger::secrets(context, id).await?;
+            let secrets = secret::secrets(context, id).await?.and_then(Found::open);
             let until = secrets.and_then(|SigningSecrets { former, .. }| former.map(|(_, until)| render::time(until)));
             let value = json!({ "id": id.to_string(), "secret": secret.expose(), "old_secret_until": until });
             Ok(answer(StatusCode::OK, value.to_string()))

@@ -6,12 +6,22 @@ use std::path::Path;
 use super::config::Config;
 use super::output::{Exit, Output};
 use super::run::Failure;
-use super::store_options;
+use super::{key, store_options};
 use crate::service::Context;
+use crate::service::providers::Providers;
+use crate::service::webhooks::secret;
 use crate::store::{BackupSize, Store, restore_backup};
 
 /// What may lie in a directory that is restored into. Whether data is in it is for the store to say.
-const HARMLESS: [&str; 5] = ["kalends.lock", "kalends.toml", "kalends.sock", "kalends.store", "kalends.store.new"];
+const HARMLESS: [&str; 7] = [
+    "kalends.lock",
+    "kalends.toml",
+    "kalends.sock",
+    "kalends.store",
+    "kalends.store.new",
+    key::FILE,
+    key::NEW_FILE,
+];
 
 /// Sends a backup to the one who called. The pieces are read from disk: not on a thread that serves.
 pub(super) async fn backup(context: &Context, output: &Output) -> Result<(), Failure> {
@@ -49,9 +59,32 @@ pub(super) async fn restore(data: &Path, config: &Config, file: &Path) -> Result
     for finding in &findings {
         eprintln!("{finding}");
     }
+    keys(store, data, config).await?;
     let engine = config.store.engine.name();
     eprintln!("{rows} rows, {bytes} bytes restored to {} ({engine}); {} problems", data.display(), findings.len());
     Ok(if findings.is_empty() { Exit::Done } else { Exit::Partial })
+}
+
+/// Says which secrets in the data cannot be opened with the key that is here: a backup does not hold it. None is made: the former
+/// one may be put back yet.
+async fn keys(store: Store, data: &Path, config: &Config) -> Result<(), String> {
+    let mut settings = config.providers.build(None).map_err(|error| error.to_string())?;
+    if settings.vault.is_none() {
+        settings.vault = key::known_vault(data)?;
+    }
+    let mut context = Context::new(store, config.limits.clone());
+    context.providers = Providers::new(settings);
+    let locked = secret::locked(&context).await.map_err(|error| error.to_string())?;
+    if let Some(first) = locked.first() {
+        let file = data.join(key::FILE);
+        eprintln!(
+            "{} endpoints' signing secrets were sealed under a key that is not here ({first}, ...): put the former {} back before the \
+             server starts, or give each a new secret with `kalends webhook rotate`",
+            locked.len(),
+            file.display()
+        );
+    }
+    Ok(())
 }
 
 fn is_empty(data: &Path) -> Result<(), String> {

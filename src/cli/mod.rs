@@ -17,6 +17,7 @@ mod freebusy;
 mod ingest;
 mod ingest_topic;
 mod input;
+mod key;
 mod link;
 mod output;
 mod providers;
@@ -166,9 +167,12 @@ fn open_store(data: &Path, config: &Config) -> Result<Store, StoreError> {
     Store::open(&store_options(data, config))
 }
 
-/// What use-cases work with, by the configuration.
-fn context(store: Store, config: &Config) -> Result<Context, String> {
-    let settings = config.providers.build(config.server.public_url.as_deref()).map_err(|error| error.to_string())?;
+/// What use-cases work with, by the configuration. The store in `data` is open: nobody else makes the key.
+fn context(store: Store, data: &Path, config: &Config) -> Result<Context, String> {
+    let mut settings = config.providers.build(config.server.public_url.as_deref()).map_err(|error| error.to_string())?;
+    if settings.vault.is_none() {
+        settings.vault = Some(key::vault(data)?);
+    }
     let mut context = Context::new(store, config.limits.clone());
     context.providers = Providers::new(settings);
     context.webhooks = crate::service::webhooks::Desk::new(config.webhooks.settings());
@@ -308,7 +312,7 @@ async fn administer(
         }
         match open_store(data, config) {
             Ok(store) => {
-                let context = Arc::new(context(store, config).map_err(failed)?);
+                let context = Arc::new(context(store, data, config).map_err(failed)?);
                 return here(&context, command, input::files(files), console).await;
             }
             // Another process has it, and no server listens yet, or no longer.

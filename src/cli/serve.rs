@@ -34,7 +34,7 @@ pub async fn serve(data: &Path, config: Config) -> Result<(), String> {
         None => None,
     };
     let store = open_store(data, &config).map_err(|error| error.to_string())?;
-    let mut context = super::context(store, &config)?;
+    let mut context = super::context(store, data, &config)?;
     if config.auth.open_directory {
         context.directory = Directory::Open;
     }

@@ -94,8 +94,9 @@ pub(super) fn rows() -> Vec<Setting> {
         row(
             "providers",
             "key_file",
-            "A file with the key that seals providers' secrets (tokens, signing secrets) in the data: 32 random bytes in \
-             base64, as `openssl rand -base64 32` writes. Without it accounts that have secrets cannot be added.",
+            "A file with the key that seals secrets (providers' tokens, what signs webhooks) in the data: 32 random bytes in \
+             base64, as `openssl rand -base64 32` writes. Without it: kalends.key in the data directory, made at the first \
+             start. Backups hold neither: keep a copy.",
             "\"/etc/kalends/providers.key\"",
             |config, value| value.text().map(|path| config.providers.key_file = Some(path.into())),
             |config| config.providers.key_file.as_ref().map(|path| quote(&path.to_string_lossy())),

@@ -15,6 +15,9 @@ fn cells<const N: usize>(texts: [&str; N]) -> Vec<String> {
 }
 
 fn state(overview: &Overview) -> String {
+    if overview.secret_locked {
+        return "locked".to_owned();
+    }
     match (&overview.endpoint.state, overview.breaker, overview.health.failing_since) {
         (EndpointState::Paused { .. }, ..) => "paused".to_owned(),
         (EndpointState::Disabled { .. }, ..) => "disabled".to_owned(),
@@ -87,6 +90,10 @@ pub(super) async fn one(found: &Overview, now: Utc, output: &Output) {
     rows.push(("rate", text));
     if let Some(until) = found.former_secret_until.filter(|until| *until > now) {
         rows.push(("old secret", format!("signs as well until {}", time(until))));
+    }
+    if found.secret_locked {
+        let text = "sealed under a key that is not here: put kalends.key back, or `kalends webhook rotate`";
+        rows.push(("secret", text.to_owned()));
     }
     rows.push(("made", time(endpoint.created)));
     let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();

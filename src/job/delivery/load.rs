@@ -2,7 +2,7 @@
 
 use super::{Dispatcher, calendars};
 use crate::base::CollectionId;
-use crate::service::webhooks::{Endpoint, EndpointId, Entry, ledger};
+use crate::service::webhooks::{Endpoint, EndpointId, Entry, SigningSecrets, ledger, secret};
 use crate::service::{Context, Error, outbox};
 
 /// Lots and rows that are read at once.
@@ -32,7 +32,9 @@ impl Dispatcher {
 
     async fn load_endpoint(&mut self, endpoint: Endpoint) -> Result<(), Error> {
         let id = endpoint.id;
-        let Some(secrets) = ledger::secrets(&self.context, id).await? else { return Ok(()) };
+        secret::seal(&self.context, id).await?;
+        let Some(secrets) = secret::secrets(&self.context, id).await? else { return Ok(()) };
+        let secrets = usable(id, secrets);
         let health = ledger::health(&self.context, id).await?;
         let frontier = ledger::frontier(&self.context, id).await?;
         let times = self.times();
@@ -105,13 +107,13 @@ impl Dispatcher {
     pub(super) async fn follow_changes(&mut self) -> Result<(), Error> {
         for id in self.context.webhooks.take_changed() {
             let found = ledger::endpoint(&self.context, id).await?;
-            let secrets = ledger::secrets(&self.context, id).await?;
+            let secrets = secret::secrets(&self.context, id).await?;
             let (Some(endpoint), Some(secrets)) = (found, secrets) else {
                 self.plan.remove(id);
                 continue;
             };
             let health = ledger::health(&self.context, id).await?;
-            if self.plan.update(endpoint.clone(), secrets, health) {
+            if self.plan.update(endpoint.clone(), usable(id, secrets), health) {
                 self.load_waiting(id).await?;
             } else {
                 self.load_endpoint(endpoint).await?;
@@ -119,6 +121,18 @@ impl Dispatcher {
         }
         Ok(())
     }
+}
+
+/// Secrets, and a word in the log of those that cannot be used.
+fn usable(id: EndpointId, secrets: secret::Found) -> Option<SigningSecrets> {
+    let secrets = secrets.open();
+    if secrets.is_none() {
+        tracing::error!(
+            endpoint = %id,
+            "webhook.secret.locked: nothing is sent; put the former key back, or rotate the endpoint's secret"
+        );
+    }
+    secrets
 }
 
 /// Removes what is older than it is to be kept: events, attempts, dead letters, lots of events that are no longer there.

@@ -27,5 +27,5 @@ pub use kept::{
 };
 pub use settings::{ProviderSettings, Providers};
 pub use status::{Counts, Status, flush_status, note, status};
-pub use vault::{Vault, VaultError};
+pub use vault::{Vault, VaultError, new_key};
 pub use waiting::{Waiting, Wanted};

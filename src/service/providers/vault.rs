@@ -1,4 +1,5 @@
-//! Secrets at rest: sealed with ChaCha20-Poly1305 (RFC 8439) under a key of the configuration, bound to their account.
+//! Secrets at rest: sealed with ChaCha20-Poly1305 (RFC 8439) under a key that is not among the rows, bound to whose they are: an account's
+//! of a provider, or an endpoint's of delivery.
 
 use std::fmt;
 
@@ -23,12 +24,12 @@ const VERSION: u8 = 1;
 pub enum VaultError {
     /// There is no key.
     #[error(
-        "there is no key to keep providers' secrets with: set [providers] key_file to a file with 32 random bytes in base64 \
+        "there is no key to keep secrets with: set [providers] key_file to a file with 32 random bytes in base64 \
          (`openssl rand -base64 32 > FILE`), and keep a copy of it away from the data"
     )]
     NoKey,
     /// The configured key is none.
-    #[error("the key for providers' secrets must be 32 bytes in base64 (as `openssl rand -base64 32` writes), not {0}")]
+    #[error("the key for secrets must be 32 bytes in base64 (as `openssl rand -base64 32` writes), not {0}")]
     BadKey(String),
     /// The secrets were sealed under another key.
     #[error(
@@ -64,6 +65,13 @@ struct Plain {
     password: Option<String>,
 }
 
+/// A new key, as [`Vault::new`] reads it.
+pub fn new_key() -> Secret<String> {
+    let mut bytes = [0; KEY_BYTES];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    Secret::new(STANDARD.encode(bytes))
+}
+
 impl Vault {
     /// A vault with this key: base64 of 32 bytes, white space around it allowed.
     ///
@@ -94,11 +102,17 @@ impl Vault {
             client_secret: text(&secrets.client_secret),
             password: text(&secrets.password),
         };
-        let mut box_ = postcard::to_stdvec(&plain).expect("plain data is always encodable into memory");
+        let plain = postcard::to_stdvec(&plain).expect("plain data is always encodable into memory");
+        self.seal_bytes(&key.to_string(), plain)
+    }
+
+    /// Seals bytes for `whose`: they open under no other name. Names of accounts have a provider before the slash.
+    pub fn seal_bytes(&self, whose: &str, plain: Vec<u8>) -> Vec<u8> {
+        let mut box_ = plain;
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).expect("the operating system gives random bytes");
         self.key
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(key.to_string()), &mut box_)
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(whose), &mut box_)
             .expect("what is sealed is far shorter than the cipher's bound");
         [&[VERSION][..], &self.mark, &nonce, &box_].concat()
     }
@@ -108,18 +122,9 @@ impl Vault {
     /// # Errors
     /// [`VaultError::OtherKey`] or [`VaultError::Damaged`].
     pub fn open(&self, key: &AccountKey, sealed: &[u8]) -> Result<AccountSecrets, VaultError> {
-        let damaged = || VaultError::Damaged(key.to_string());
-        let (head, box_) = sealed.split_at_checked(1 + MARK_BYTES + NONCE_LEN).ok_or_else(damaged)?;
-        if head[0] != VERSION {
-            return Err(damaged());
-        }
-        if head[1..=MARK_BYTES] != self.mark {
-            return Err(VaultError::OtherKey(key.to_string()));
-        }
-        let nonce = Nonce::try_assume_unique_for_key(&head[1 + MARK_BYTES..]).map_err(|_| damaged())?;
-        let mut bytes = box_.to_vec();
-        let plain = self.key.open_in_place(nonce, Aad::from(key.to_string()), &mut bytes).map_err(|_| damaged())?;
-        let plain: Plain = postcard::from_bytes(plain).map_err(|_| damaged())?;
+        let whose = key.to_string();
+        let plain = self.open_bytes(&whose, sealed)?;
+        let plain: Plain = postcard::from_bytes(&plain).map_err(|_| VaultError::Damaged(whose))?;
         Ok(AccountSecrets {
             hook: plain.hook.map(Secret::new),
             refresh_token: plain.refresh_token.map(Secret::new),
@@ -127,6 +132,26 @@ impl Vault {
             client_secret: plain.client_secret.map(Secret::new),
             password: plain.password.map(Secret::new),
         })
+    }
+
+    /// Opens what [`Vault::seal_bytes`] made for `whose`.
+    ///
+    /// # Errors
+    /// [`VaultError::OtherKey`] or [`VaultError::Damaged`].
+    pub fn open_bytes(&self, whose: &str, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
+        let damaged = || VaultError::Damaged(whose.to_owned());
+        let (head, box_) = sealed.split_at_checked(1 + MARK_BYTES + NONCE_LEN).ok_or_else(damaged)?;
+        if head[0] != VERSION {
+            return Err(damaged());
+        }
+        if head[1..=MARK_BYTES] != self.mark {
+            return Err(VaultError::OtherKey(whose.to_owned()));
+        }
+        let nonce = Nonce::try_assume_unique_for_key(&head[1 + MARK_BYTES..]).map_err(|_| damaged())?;
+        let mut bytes = box_.to_vec();
+        let length = self.key.open_in_place(nonce, Aad::from(whose), &mut bytes).map_err(|_| damaged())?.len();
+        bytes.truncate(length);
+        Ok(bytes)
     }
 }
 
@@ -166,6 +191,7 @@ mod tests {
         let error = |text: &str| Vault::new(&Secret::new(text.to_owned())).expect_err("no key").to_string();
         assert!(error("hunter2!").contains("no base64") && !error("hunter2!").contains("hunter2"));
         assert!(error("c2hvcnQ=").contains("5 bytes"));
+        assert!(Vault::new(&new_key()).is_ok());
         assert!(Vault::new(&Secret::new(format!("  {}\n", STANDARD.encode([9; 32])))).is_ok());
     }
 }

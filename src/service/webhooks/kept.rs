@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::delivery::TEST_EVENTS;
 use super::ledger::{self, Health, WaitingRow};
+use super::secret;
 use super::{DeadLetter, Endpoint, EndpointId, EndpointState, EventType, Millis, NewEndpoint, Owner, SigningSecrets};
 use crate::access::Actor;
 use crate::base::{Secret, Utc};
@@ -122,7 +123,7 @@ pub async fn add(context: &Context, actor: Actor, new: NewEndpoint) -> Result<(E
         at: context.clock.now(),
         actor: actor.principal(),
         asserts: vec![Assert::RowIs(Shelf::Endpoints, ledger::endpoint_key(endpoint.id), None)],
-        writes: vec![ledger::put_endpoint(&endpoint), ledger::put_secrets(endpoint.id, &secrets)],
+        writes: vec![ledger::put_endpoint(&endpoint), secret::put(context, endpoint.id, &secrets)],
         events: Vec::new(),
     };
     context.store.commit(batch).await?;
@@ -272,15 +273,16 @@ pub(super) async fn edit(
 /// As [`endpoint`].
 pub async fn rotate(context: &Context, actor: Actor, id: EndpointId) -> Result<Secret<String>, Error> {
     endpoint(context, actor, id).await?;
-    let (secrets, seen) = ledger::read_secrets(context, id).await?.ok_or(Error::NotFound)?;
+    let (found, seen) = secret::read(context, id).await?.ok_or(Error::NotFound)?;
     let keep = i64::try_from(context.webhooks.settings.rotation_seconds).unwrap_or(i64::MAX);
     let next = SigningSecrets {
         current: Secret::new(new_secret()),
-        former: Some((secrets.current, context.clock.now().plus(keep))),
+        // A secret that cannot be opened signs nothing more.
+        former: found.open().map(|secrets| (secrets.current, context.clock.now().plus(keep))),
     };
     // Of two at once one fails: whoever is shown a secret has the one that signs.
     let asserts = vec![Assert::RowIs(Shelf::Endpoints, ledger::secrets_key(id), Some(seen))];
-    let writes = vec![ledger::put_secrets(id, &next)];
+    let writes = vec![secret::put(context, id, &next)];
     let batch = Batch { at: context.clock.now(), actor: actor.principal(), asserts, writes, events: Vec::new() };
     match context.store.commit(batch).await {
         Ok(_) => {}
@@ -297,10 +299,7 @@ pub async fn rotate(context: &Context, actor: Actor, id: EndpointId) -> Result<S
 /// As [`endpoint`].
 pub async fn remove(context: &Context, actor: Actor, id: EndpointId) -> Result<(), Error> {
     endpoint(context, actor, id).await?;
-    let mut writes = vec![
-        Write::DeleteRow(Shelf::Endpoints, ledger::endpoint_key(id)),
-        Write::DeleteRow(Shelf::Endpoints, ledger::secrets_key(id)),
-    ];
+    let mut writes = secret::delete(id).to_vec();
     writes.extend(b"fh".iter().map(|kind| Write::DeleteRow(Shelf::DeliveryState, ledger::state_key(*kind, id))));
     write(context, actor, writes).await?;
     context.webhooks.changed(id);

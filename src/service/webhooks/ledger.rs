@@ -15,7 +15,7 @@
 //! | shelf | key | value |
 //! |---|---|---|
 //! | endpoints | endpoint, `e` | [`Endpoint`] |
-//! | endpoints | endpoint, `s` | its signing secrets |
+//! | endpoints | endpoint, `s` | its signing secrets, sealed ([`secret`](super::secret)) |
 //! | deliveries | endpoint, first event | the lot: each event's distance from the one before |
 //! | delivery state | `f`, endpoint | the frontier |
 //! | delivery state | `h`, endpoint | [`Health`] |
@@ -29,9 +29,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::endpoint::SigningSecrets;
 use super::{Attempt, Class, DeadLetter, Endpoint, EndpointId, Millis};
-use crate::base::{Secret, Utc};
 use crate::model::Shelf;
 use crate::service::rows::{decode, encode};
 use crate::service::{Context, StoreError};
@@ -211,34 +209,6 @@ pub(super) fn put_lease(worker: &str, lease: &Lease) -> Write {
 
 pub(super) fn put_attempts(id: EndpointId, at: Millis, number: u32, attempts: &[Attempt]) -> Write {
     Write::PutRow(Shelf::Attempts, attempts_key(id, at, number), encode(VERSION, attempts))
-}
-
-/// The secrets as they are stored: in force, former, until when the former one.
-type SecretsRow = (Vec<u8>, Option<(Vec<u8>, Utc)>);
-
-pub(super) fn put_secrets(id: EndpointId, secrets: &SigningSecrets) -> Write {
-    let former = secrets.former.as_ref().map(|(secret, until)| (secret.expose().clone(), *until));
-    let row: SecretsRow = (secrets.current.expose().clone(), former);
-    Write::PutRow(Shelf::Endpoints, secrets_key(id), encode(VERSION, &row))
-}
-
-/// An endpoint's signing secrets.
-///
-/// # Errors
-/// The store's.
-pub async fn secrets(context: &Context, id: EndpointId) -> Result<Option<SigningSecrets>, StoreError> {
-    Ok(read_secrets(context, id).await?.map(|(secrets, _)| secrets))
-}
-
-/// An endpoint's signing secrets, and the bytes they were read from.
-pub(super) async fn read_secrets(
-    context: &Context,
-    id: EndpointId,
-) -> Result<Option<(SigningSecrets, Bytes)>, StoreError> {
-    let Some(row) = context.store.row(Shelf::Endpoints, &secrets_key(id)).await? else { return Ok(None) };
-    let (current, former): SecretsRow = decode(VERSION, &row, "signing secrets")?;
-    let former = former.map(|(secret, until)| (Secret::new(secret), until));
-    Ok(Some((SigningSecrets { current: Secret::new(current), former }, row)))
 }
 
 /// The row of an endpoint, and the bytes it was read from.

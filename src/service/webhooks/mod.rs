@@ -27,6 +27,7 @@ mod plan;
 mod post;
 mod replay;
 mod schedule;
+pub mod secret;
 pub mod state;
 
 pub use attempt::{Attempt, Class, DETAIL_BYTES_MAX, Millis, Outcome};

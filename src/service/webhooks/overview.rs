@@ -1,6 +1,7 @@
 //! One endpoint at a glance: what waits for it, what was given up, since when it fails and with what.
 
 use super::ledger::{self, Health};
+use super::secret::{self, Found};
 use super::{BreakerState, Endpoint, Millis, Owner};
 use crate::base::{CollectionId, Utc};
 use crate::service::{Context, StoreError};
@@ -31,6 +32,8 @@ pub struct Overview {
     pub breaker: Option<BreakerState>,
     /// Until when messages are signed with the former secret as well.
     pub former_secret_until: Option<Utc>,
+    /// Whether its secrets were sealed under a key that is not here: nothing can be sent.
+    pub secret_locked: bool,
 }
 
 /// The overview of `endpoint`.
@@ -69,7 +72,7 @@ pub async fn overview(context: &Context, endpoint: Endpoint) -> Result<Overview,
         }
     }
     let oldest = held.iter().copied().chain(oldest).min();
-    let secrets = ledger::secrets(context, id).await?;
+    let secrets = secret::secrets(context, id).await?;
     Ok(Overview {
         user,
         calendars,
@@ -82,7 +85,8 @@ pub async fn overview(context: &Context, endpoint: Endpoint) -> Result<Overview,
         next,
         dead: dead(context, &endpoint).await?,
         breaker: context.webhooks.standing(id).map(|standing| standing.breaker),
-        former_secret_until: secrets.and_then(|secrets| secrets.former.map(|(_, until)| until)),
+        secret_locked: secrets == Some(Found::Locked),
+        former_secret_until: secrets.and_then(Found::open).and_then(|secrets| secrets.former.map(|(_, until)| until)),
         endpoint,
     })
 }

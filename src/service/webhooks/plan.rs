@@ -86,11 +86,11 @@ impl Plan {
         }
     }
 
-    /// Takes in an endpoint; what it is owed and what waits follow.
+    /// Takes in an endpoint; what it is owed and what waits follow. Without secrets nothing is sent to it.
     pub fn add(
         &mut self,
         endpoint: Endpoint,
-        secrets: SigningSecrets,
+        secrets: Option<SigningSecrets>,
         health: Health,
         frontier: Frontier,
         times: Times,
@@ -100,7 +100,7 @@ impl Plan {
     }
 
     /// The endpoint's row or secrets changed. `false` if it is not known.
-    pub fn update(&mut self, endpoint: Endpoint, secrets: SigningSecrets, health: Health) -> bool {
+    pub fn update(&mut self, endpoint: Endpoint, secrets: Option<SigningSecrets>, health: Health) -> bool {
         let post = self.posts.get_mut(&endpoint.id);
         post.map(|post| post.update(endpoint, secrets, health)).is_some()
     }
@@ -224,10 +224,11 @@ impl Plan {
 
     fn claim_of(&mut self, id: EndpointId, max: usize, times: Times, claimed: &mut Vec<Claim>) -> usize {
         let Some(post) = self.posts.get_mut(&id) else { return 0 };
+        let Some(secrets) = post.secrets.clone() else { return 0 };
         let (mut taken, mut held_back) = (0, Vec::new());
         while taken < max && post.room(times.now) > 0 {
             let Some(flight) = post.claim(times.now, times.wall, &mut held_back) else { break };
-            let (endpoint, secrets) = (post.endpoint.clone(), post.secrets.clone());
+            let (endpoint, secrets) = (post.endpoint.clone(), secrets.clone());
             claimed.push(Claim { held: flight.held, endpoint, secrets, event: None });
             taken += 1;
         }

@@ -49,7 +49,8 @@ pub(super) struct Flight {
 /// An endpoint in memory.
 pub(super) struct Post {
     pub endpoint: Arc<Endpoint>,
-    pub secrets: Arc<SigningSecrets>,
+    /// `None`: they cannot be opened, and nothing can be sent.
+    pub secrets: Option<Arc<SigningSecrets>>,
     pub breaker: Breaker,
     pub health: Health,
     /// Until when the endpoint asked to be left alone.
@@ -73,7 +74,7 @@ pub(super) struct Post {
 impl Post {
     pub fn new(
         endpoint: Endpoint,
-        secrets: SigningSecrets,
+        secrets: Option<SigningSecrets>,
         health: Health,
         frontier: Frontier,
         breaker_ms: u64,
@@ -83,7 +84,7 @@ impl Post {
             bucket: Bucket::full(endpoint.rate, now),
             breaker: Breaker::restored(health.opened, breaker_ms),
             endpoint: Arc::new(endpoint),
-            secrets: Arc::new(secrets),
+            secrets: secrets.map(Arc::new),
             health,
             hold_until: 0,
             dead: 0,
@@ -189,9 +190,14 @@ impl Post {
         self.endpoint.order == Order::InOrder && self.flights.values().any(|flight| flight.calendar == calendar)
     }
 
+    /// Whether anything can be sent to it.
+    fn is_sent_to(&self) -> bool {
+        self.endpoint.is_active() && self.secrets.is_some()
+    }
+
     /// How many may be claimed now.
     pub fn room(&mut self, now: u64) -> usize {
-        if !self.endpoint.is_active() || self.hold_until > now {
+        if !self.is_sent_to() || self.hold_until > now {
             return 0;
         }
         let free = usize::from(self.endpoint.rate.in_flight_max).saturating_sub(self.flights.len());
@@ -279,7 +285,7 @@ impl Post {
     /// When something can be claimed that cannot be claimed now; `None`: when something else happens first.
     pub fn wakes_at(&mut self, now: u64) -> Option<u64> {
         let full = self.flights.len() >= usize::from(self.endpoint.rate.in_flight_max);
-        if full || !self.endpoint.is_active() {
+        if full || !self.is_sent_to() {
             return None;
         }
         let of_lots = (!self.lots.is_empty() && self.waiting.len() < WAITING_MAX).then_some(now);
@@ -321,12 +327,12 @@ impl Post {
     }
 
     /// Its row, or secrets, changed. What waits stays.
-    pub fn update(&mut self, endpoint: Endpoint, secrets: SigningSecrets, health: Health) {
+    pub fn update(&mut self, endpoint: Endpoint, secrets: Option<SigningSecrets>, health: Health) {
         // Whoever resumes one that is failing wants it to be tried now.
         let cleared = health == Health::default() && self.health.failing_since.is_some();
         let resumed = endpoint.is_active() && (cleared || !self.endpoint.is_active());
         self.endpoint = Arc::new(endpoint);
-        self.secrets = Arc::new(secrets);
+        self.secrets = secrets.map(Arc::new);
         if resumed {
             self.breaker.reset();
             self.hold_until = 0;

@@ -37,7 +37,7 @@ fn plan(delays_ms: &[u64], endpoints: &[Endpoint]) -> Plan {
     let mut plan = Plan::new(WebhookSettings { schedule, ..WebhookSettings::default() });
     for endpoint in endpoints {
         let secrets = SigningSecrets { current: Secret::new(vec![1]), former: None };
-        plan.add(endpoint.clone(), secrets, Health::default(), Frontier::default(), at(1));
+        plan.add(endpoint.clone(), Some(secrets), Health::default(), Frontier::default(), at(1));
     }
     plan
 }
@@ -160,6 +160,18 @@ fn lots_that_memory_did_not_keep_are_read_many_at_once() {
         send(&mut plan, now);
     }
     assert_eq!(sent, (1..=5_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_endpoint_whose_secret_cannot_be_opened_is_owed_and_sent_nothing() {
+    let mut plan = plan(&[0, 5_000], &[]);
+    plan.add(endpoint(1, Order::Any), None, Health::default(), Frontier::default(), at(1));
+    plan.owe(EndpointId(1), &entries(1..=3));
+    assert!(plan.claim(SERVER, 9, at(2)).is_empty());
+    assert_eq!(plan.wakes_at(2), None, "and nobody waits for it");
+    let secrets = SigningSecrets { current: Secret::new(vec![1]), former: None };
+    assert!(plan.update(endpoint(1, Order::Any), Some(secrets), Health::default()));
+    assert_eq!(plan.claim(SERVER, 9, at(3)).len(), 3, "its new secret signs what it was owed");
 }
 
 #[test]
