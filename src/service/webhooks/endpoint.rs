@@ -47,7 +47,7 @@ impl FromStr for EndpointId {
 }
 
 /// On whose authority an endpoint hears.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Owner {
     /// A user's: it hears of what that user may read, then and there.
     User(PrincipalId),

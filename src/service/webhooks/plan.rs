@@ -1,16 +1,16 @@
-//! What is sent now, and what follows from what became of it: fair over endpoints, within each one's rate, breaker and schedule. Without store
+//! What is sent now, and what follows from what became of it: fair over owners and over the endpoints of each, within each one's rate, breaker and schedule. Without store
 //! and without a clock: the dispatcher loads it, asks it, and writes down what it says in one batch, before anything is sent.
 //!
 //! Two times go in: `now`, milliseconds of a clock that never goes back, which decides; and the wall clock, which is written
 //! down. So a wall clock that jumps makes nothing due and holds nothing up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::breaker::Change;
 use super::ledger::{self, Frontier, Health, Held, Lease, WaitingRow};
 use super::post::{Entry, Flight, Post};
 use super::{
-    Attempt, Claim, Class, DETAIL_BYTES_MAX, DeadLetter, Endpoint, EndpointId, Millis, Outcome, SigningSecrets,
+    Attempt, Claim, Class, DETAIL_BYTES_MAX, DeadLetter, Endpoint, EndpointId, Millis, Outcome, Owner, SigningSecrets,
     Standing, Verdict, WebhookSettings,
 };
 use crate::base::CollectionId;
@@ -22,7 +22,7 @@ pub const SERVER: &str = "server";
 const YOUNG_MS: u64 = 100;
 /// Claimed deliveries at once, all together.
 const FLIGHTS_MAX: usize = 2_048;
-/// Claimed for one endpoint before the next one's turn.
+/// Claimed for one owner, of one endpoint, before the next one's turn.
 const TURN: usize = 4;
 /// Attempts after which the owner of a failing endpoint is told.
 const TOLD_AFTER: u32 = 4;
@@ -49,6 +49,31 @@ pub enum Notice {
     Disable(EndpointId, String),
 }
 
+/// The places for requests that are under way.
+struct Places {
+    /// How many young requests may be added.
+    young: usize,
+    /// How many are not taken.
+    free: usize,
+    held: BTreeMap<Owner, usize>,
+}
+
+impl Places {
+    /// How many more an owner may take: as long as it holds fewer than are free. So an owner alone holds half of all at most, two that
+    /// have much to send a third each, and there is always room for one who comes with nothing under way, however slow the endpoints
+    /// of the others are.
+    fn room_of(&self, owner: Owner) -> usize {
+        let held = self.held.get(&owner).copied().unwrap_or_default();
+        self.free.saturating_sub(held).div_ceil(2).min(self.young)
+    }
+
+    fn take(&mut self, owner: Owner, count: usize) {
+        *self.held.entry(owner).or_default() += count;
+        self.free = self.free.saturating_sub(count);
+        self.young = self.young.saturating_sub(count);
+    }
+}
+
 struct Worker {
     /// When the last of its leases ends, by the wall clock; `None` for the one in the server.
     until: Option<Millis>,
@@ -63,8 +88,9 @@ pub struct Plan {
     settings: WebhookSettings,
     posts: BTreeMap<EndpointId, Post>,
     workers: BTreeMap<String, Worker>,
-    /// Whose turn it was last.
-    turn: EndpointId,
+    /// Whose turn it was last, and for each owner which endpoint's.
+    turn: Option<Owner>,
+    turns: BTreeMap<Owner, EndpointId>,
     writes: Vec<Write>,
     log: BTreeMap<EndpointId, Vec<Attempt>>,
     log_number: u32,
@@ -78,7 +104,8 @@ impl Plan {
             settings,
             posts: BTreeMap::new(),
             workers: BTreeMap::new(),
-            turn: EndpointId(0),
+            turn: None,
+            turns: BTreeMap::new(),
             writes: Vec::new(),
             log: BTreeMap::new(),
             log_number: 0,
@@ -108,6 +135,7 @@ impl Plan {
     /// The endpoint is gone.
     pub fn remove(&mut self, id: EndpointId) {
         self.posts.remove(&id);
+        self.turns.retain(|_, last| *last != id);
         for worker in self.workers.values_mut() {
             let before = worker.held.len();
             worker.held.retain(|(endpoint, _), _| *endpoint != id);
@@ -191,35 +219,47 @@ impl Plan {
         }
     }
 
-    /// Claims up to `max` deliveries for `worker`: round robin over the endpoints, a few each. They may be sent when what
-    /// [`Plan::writes`] says is durable.
+    /// Claims up to `max` deliveries for `worker`: round robin over the owners, and over the endpoints of each, a few at a time. They may
+    /// be sent when what [`Plan::writes`] says is durable.
     pub fn claim(&mut self, worker: &str, max: usize, times: Times) -> Vec<Claim> {
-        let mut claimed = Vec::new();
-        let mut free = max.min(self.free(times.now));
-        loop {
-            let before = claimed.len();
-            let order: Vec<EndpointId> = self
-                .posts
-                .range((std::ops::Bound::Excluded(self.turn), std::ops::Bound::Unbounded))
-                .chain(self.posts.range(..=self.turn))
-                .map(|(id, _)| *id)
-                .collect();
-            for id in order {
-                if free == 0 {
-                    break;
-                }
-                let taken = self.claim_of(id, free.min(TURN), times, &mut claimed);
-                free -= taken;
-                if taken > 0 {
-                    self.turn = id;
-                }
+        let (mut claimed, mut left) = (Vec::new(), max);
+        let mut places = self.places(times.now);
+        let mut line = self.line();
+        while let Some((owner, mut endpoints)) = line.pop_front() {
+            let room = left.min(places.room_of(owner));
+            let Some(id) = endpoints.pop_front().filter(|_| room > 0) else { continue };
+            let taken = self.claim_of(id, room.min(TURN), times, &mut claimed);
+            if taken == 0 {
+                // Nothing of it can go now: it is still its owner's turn.
+                line.push_front((owner, endpoints));
+                continue;
             }
-            if claimed.len() == before || free == 0 {
-                break;
-            }
+            places.take(owner, taken);
+            left -= taken;
+            self.turn = Some(owner);
+            self.turns.insert(owner, id);
+            endpoints.push_back(id);
+            line.push_back((owner, endpoints));
         }
         self.lease(worker, &claimed, times);
         claimed
+    }
+
+    /// The owners with their endpoints, beginning behind those whose turn it was last.
+    fn line(&self) -> VecDeque<(Owner, VecDeque<EndpointId>)> {
+        let mut owners: BTreeMap<Owner, VecDeque<EndpointId>> = BTreeMap::new();
+        for (id, post) in &self.posts {
+            owners.entry(post.endpoint.owner).or_default().push_back(*id);
+        }
+        for (owner, endpoints) in &mut owners {
+            let last = self.turns.get(owner).copied().unwrap_or(EndpointId(0));
+            let behind = endpoints.partition_point(|id| *id <= last) % endpoints.len().max(1);
+            endpoints.rotate_left(behind);
+        }
+        let behind = self.turn.map_or(0, |last| owners.range(..=last).count()) % owners.len().max(1);
+        let mut line: VecDeque<_> = owners.into_iter().collect();
+        line.rotate_left(behind);
+        line
     }
 
     fn claim_of(&mut self, id: EndpointId, max: usize, times: Times, claimed: &mut Vec<Claim>) -> usize {
@@ -236,13 +276,15 @@ impl Plan {
         taken
     }
 
-    fn free(&self, now: u64) -> usize {
-        let (mut all, mut young) = (0, 0);
-        for flight in self.posts.values().flat_map(|post| post.flights.values()) {
-            all += 1;
-            young += usize::from(flight.since + YOUNG_MS > now);
+    fn places(&self, now: u64) -> Places {
+        let (mut all, mut young, mut held) = (0, 0, BTreeMap::new());
+        for post in self.posts.values().filter(|post| !post.flights.is_empty()) {
+            *held.entry(post.endpoint.owner).or_default() += post.flights.len();
+            all += post.flights.len();
+            young += post.flights.values().filter(|flight| flight.since + YOUNG_MS > now).count();
         }
-        self.settings.in_flight_max.saturating_sub(young).min(FLIGHTS_MAX.saturating_sub(all))
+        let young = self.settings.in_flight_max.saturating_sub(young);
+        Places { young, free: FLIGHTS_MAX.saturating_sub(all), held }
     }
 
     fn lease(&mut self, name: &str, claimed: &[Claim], times: Times) {
@@ -509,11 +551,14 @@ impl Plan {
 
     /// When something can be done that cannot be done now, by the clock that never goes back.
     pub fn wakes_at(&mut self, now: u64) -> Option<u64> {
-        let full = self.free(now) == 0;
+        let places = self.places(now);
         let leases = self.workers.values().flat_map(|worker| worker.held.values().copied().flatten()).min();
-        let posts = self.posts.values_mut().filter_map(|post| post.wakes_at(now)).min();
-        // With no room left, the youngest have to grow older.
-        let posts = posts.map(|at| if full { at.max(now + YOUNG_MS / 4) } else { at });
+        let posts = self.posts.values_mut().filter_map(|post| {
+            let at = post.wakes_at(now)?;
+            // With no room left, the youngest have to grow older.
+            Some(if places.room_of(post.endpoint.owner) == 0 { at.max(now + YOUNG_MS / 4) } else { at })
+        });
+        let posts = posts.min();
         leases.into_iter().chain(posts).min()
     }
 

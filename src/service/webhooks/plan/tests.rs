@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::{Secret, Utc};
+use crate::base::{PrincipalId, Secret, Utc};
 use crate::model::Shelf;
 use crate::service::webhooks::{Detail, EndpointState, Order, Owner, Rate, Schedule};
 
@@ -111,6 +111,53 @@ fn a_worker_that_is_silent_loses_its_claims_to_the_next() {
     assert_eq!(plan.in_flight(), 2);
     plan.report("two", again.iter().map(|claim| outcome(claim, Class::Delivered, over)).collect(), over);
     assert_eq!(plan.in_flight(), 0);
+}
+
+fn of_owner(id: u64, owner: u64) -> Endpoint {
+    let rate = Rate { per_second: 100_000, burst: 100_000, in_flight_max: 256 };
+    Endpoint { owner: Owner::User(PrincipalId(owner)), rate, ..endpoint(id, Order::Any) }
+}
+
+/// Claims for five seconds, and nothing is ever answered.
+fn claimed_slowly(plan: &mut Plan, from: u64) -> BTreeMap<Owner, usize> {
+    let mut counts = BTreeMap::new();
+    for round in 0..50 {
+        for claim in plan.claim(SERVER, 512, at(from + round * 101)) {
+            *counts.entry(claim.endpoint.owner).or_default() += 1;
+        }
+    }
+    counts
+}
+
+#[test]
+fn however_many_slow_endpoints_an_owner_has_there_is_room_for_the_next_one() {
+    let one: Vec<Endpoint> = (1..=100).map(|id| of_owner(id, 1)).collect();
+    let mut plan = plan(&[0, 5_000], &[one, vec![of_owner(200, 2), of_owner(300, 3)]].concat());
+    for id in 1..=100 {
+        plan.owe(EndpointId(id), &entries(1..=500));
+    }
+    let alone = claimed_slowly(&mut plan, 2);
+    assert_eq!(alone.values().sum::<usize>(), FLIGHTS_MAX / 2, "one alone takes half of all");
+    plan.owe(EndpointId(200), &entries(1..=2_000));
+    plan.owe(EndpointId(300), &entries(1..=1));
+    let now = 10_000;
+    let soon = plan.claim(SERVER, 512, at(now));
+    assert!(soon.iter().all(|claim| claim.held.endpoint.0 >= 200), "nothing more for the first");
+    assert!(soon.iter().any(|claim| claim.held.endpoint.0 == 300), "and the others at once");
+    assert!(plan.wakes_at(now).is_some_and(|at| at > now), "it does not spin for those who have to wait");
+}
+
+#[test]
+fn an_owner_of_many_endpoints_gets_no_more_turns_than_an_owner_of_one() {
+    let one: Vec<Endpoint> = (1..=50).map(|id| of_owner(id, 1)).collect();
+    let mut plan = plan(&[0, 5_000], &[one, vec![of_owner(200, 2)]].concat());
+    plan.settings.in_flight_max = 8;
+    for id in (1..=50).chain([200]) {
+        plan.owe(EndpointId(id), &entries(1..=500));
+    }
+    let counts = claimed_slowly(&mut plan, 2);
+    let (first, second) = (counts[&Owner::User(PrincipalId(1))], counts[&Owner::User(PrincipalId(2))]);
+    assert_eq!((first, second), (200, 200));
 }
 
 #[test]
