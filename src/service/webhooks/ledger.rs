@@ -370,6 +370,17 @@ pub async fn attempts(
     since: Millis,
     after: Option<Vec<u8>>,
 ) -> Result<(Vec<Attempt>, Option<Vec<u8>>), StoreError> {
+    attempts_page(context, id, since, after, PAGE).await
+}
+
+/// The same with pages of at most `rows` rows.
+pub(super) async fn attempts_page(
+    context: &Context,
+    id: EndpointId,
+    since: Millis,
+    after: Option<Vec<u8>>,
+    rows: usize,
+) -> Result<(Vec<Attempt>, Option<Vec<u8>>), StoreError> {
     let start = after.map_or_else(
         || attempts_key(id, since, 0),
         |mut key| {
@@ -378,7 +389,7 @@ pub async fn attempts(
         },
     );
     let range = start..Shelf::prefix(&id.0.to_be_bytes()).end;
-    let page = context.store.rows(Shelf::Attempts, range, PAGE).await?;
+    let page = context.store.rows(Shelf::Attempts, range, rows).await?;
     let mut found = Vec::new();
     for (_, row) in &page.rows {
         found.extend(decode::<Vec<Attempt>>(VERSION, row, "attempts")?);

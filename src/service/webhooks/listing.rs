@@ -1,14 +1,18 @@
 //! Deliveries one by one, the newest first: what each tells, how it stands, what was tried.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 
-use super::audit::{Fate, Standing, Story, event, first_since, tries};
+use super::audit::{Fate, Keep, Log, Side, Sought, Story, Window, event, first_since, tries_of};
 use super::ledger;
 use super::overview::calendar_label;
 use super::{Endpoint, EventType, Hearing, Millis, TEST_EVENTS, second_of, test_id, webhook_id};
 use crate::base::{CollectionId, Utc};
 use crate::model::{Event, EventKind, Path, UserName};
 use crate::service::{Context, StoreError};
+
+/// Deliveries that are looked at at a time.
+const WINDOW: usize = 10_000;
 
 /// A delivery with all that is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +48,9 @@ pub struct Wanted {
 
 /// The deliveries of an endpoint that are wanted, the newest first (tests before all); and the place to go on from, if there are more.
 ///
+/// Memory: a window of deliveries without texts, and the page with its texts, however long the log is. Where few of many are wanted (those that
+/// were left out), it takes a walk of the log for each window.
+///
 /// # Errors
 /// The store's.
 pub async fn deliveries(
@@ -51,41 +58,73 @@ pub async fn deliveries(
     endpoint: &Endpoint,
     wanted: &Wanted,
 ) -> Result<(Vec<Told>, Option<u64>), StoreError> {
-    let standing = Standing::read(context, endpoint.id).await?;
-    let mut tries = tries(context, endpoint.id, &(wanted.since.unwrap_or(Utc::MIN)..Utc::MAX)).await?;
-    let before = wanted.before.unwrap_or(u64::MAX);
-    let numbers: BTreeSet<u64> =
-        standing.known.range(..before).chain(tries.range(..before).map(|(event, _)| event)).copied().collect();
-    let mut found: Vec<Told> = Vec::new();
-    let mut labels = HashMap::new();
-    for number in numbers.into_iter().rev() {
-        let attempts = tries.remove(&number).unwrap_or_default();
-        let (fate, reason) = standing.fate(number, &attempts);
-        if wanted.fate.is_some_and(|wanted| wanted != fate) {
-            continue;
+    deliveries_by(context, endpoint, wanted, WINDOW.max(wanted.limit.saturating_add(1))).await
+}
+
+/// The same with windows of that size.
+pub(super) async fn deliveries_by(
+    context: &Context,
+    endpoint: &Endpoint,
+    wanted: &Wanted,
+    most: usize,
+) -> Result<(Vec<Told>, Option<u64>), StoreError> {
+    let span = wanted.since.unwrap_or(Utc::MIN)..Utc::MAX;
+    let sought = Sought::of(wanted.fate);
+    let (mut found, mut labels) = (Vec::new(), HashMap::new());
+    let mut before = Some(wanted.before.unwrap_or(u64::MAX));
+    while let Some(end) = before {
+        let mut window = Window::new(0..end, Side::Highest, most);
+        window.read_standing(context, endpoint.id, sought).await?;
+        window.read_log(context, endpoint.id, &span, sought, Keep::Last).await?;
+        let (marks, next) = window.end();
+        for (number, mark) in marks.into_iter().rev() {
+            if wanted.fate.is_some_and(|wanted| wanted != mark.fate()) {
+                continue;
+            }
+            let event = event(context, number).await?;
+            let changed = event.as_ref().map(|event| event.at);
+            if wanted.until.is_some_and(|until| changed.is_some_and(|at| at >= until)) {
+                continue;
+            }
+            if wanted.since.is_some_and(|since| changed.is_some_and(|at| at < since)) {
+                return with_texts(context, endpoint, &span, found, None).await;
+            }
+            if found.len() >= wanted.limit {
+                let next = found.last().map(|told: &Told| told.event);
+                return with_texts(context, endpoint, &span, found, next).await;
+            }
+            let calendar = match &event {
+                Some(event) => label(context, event.collection, &mut labels).await?,
+                None => String::new(),
+            };
+            let mut told = told(endpoint, number, event, calendar);
+            (told.story.fate, told.story.reason) = (mark.fate(), mark.reason());
+            found.push(told);
         }
-        let event = event(context, number).await?;
-        let changed = event.as_ref().map(|event| event.at);
-        if wanted.until.is_some_and(|until| changed.is_some_and(|at| at >= until)) {
-            continue;
-        }
-        if wanted.since.is_some_and(|since| changed.is_some_and(|at| at < since)) {
-            break;
-        }
-        if found.len() >= wanted.limit {
-            let next = found.last().map(|told| told.event);
-            return Ok((found, next));
-        }
-        let calendar = match &event {
-            Some(event) => label(context, event.collection, &mut labels).await?,
-            None => String::new(),
-        };
-        let mut told = told(endpoint, number, event, calendar);
-        (told.story.fate, told.story.reason, told.story.attempts) = (fate, reason, attempts);
-        told.next = ledger::waiting_row(context, endpoint.id, number).await?.map(|row| row.next);
-        found.push(told);
+        before = next;
     }
-    Ok((found, None))
+    with_texts(context, endpoint, &span, found, None).await
+}
+
+/// Reads what is said of the page's deliveries alone.
+async fn with_texts(
+    context: &Context,
+    endpoint: &Endpoint,
+    span: &Range<Utc>,
+    mut found: Vec<Told>,
+    next: Option<u64>,
+) -> Result<(Vec<Told>, Option<u64>), StoreError> {
+    let events: BTreeSet<u64> = found.iter().map(|told| told.event).collect();
+    let mut tries = tries_of(context, endpoint.id, span, &events).await?;
+    for told in &mut found {
+        told.story.attempts = tries.remove(&told.event).unwrap_or_default();
+        told.next = ledger::waiting_row(context, endpoint.id, told.event).await?.map(|row| row.next);
+        if told.story.fate == Fate::Dead {
+            let letter = ledger::dead_letter(context, endpoint.id, told.event).await?;
+            told.story.reason = letter.map(|letter| letter.reason);
+        }
+    }
+    Ok((found, next))
 }
 
 async fn label(
@@ -107,6 +146,7 @@ fn told(endpoint: &Endpoint, number: u64, event: Option<Event>, calendar: String
         None => test_id(endpoint, number),
     };
     let story = Story {
+        event: number,
         webhook_id,
         sequence: event.as_ref().map_or(0, |event| event.revision.0),
         changed_ms: event.as_ref().map_or(0, |event| Millis::from(event.at).0),
@@ -145,11 +185,18 @@ pub async fn find(context: &Context, endpoint: &Endpoint, message: &str) -> Resu
     if at != endpoint.created {
         return Ok(None);
     }
-    let tries = tries(context, endpoint.id, &(Utc::MIN..Utc::MAX)).await?;
-    let sent = tries.range(TEST_EVENTS..).map(|(number, _)| *number);
-    Ok(sent
-        .chain(ledger::waiting(context, endpoint.id, TEST_EVENTS, 1_000).await?.0.into_iter().map(|(number, _)| number))
-        .find(|number| test_id(endpoint, *number) == message))
+    let is_it = |number: &u64| *number >= TEST_EVENTS && test_id(endpoint, *number) == message;
+    let (waiting, _) = ledger::waiting(context, endpoint.id, TEST_EVENTS, 1_000).await?;
+    if let Some((number, _)) = waiting.into_iter().find(|(number, _)| is_it(number)) {
+        return Ok(Some(number));
+    }
+    let mut log = Log::new(endpoint.id, &(Utc::MIN..Utc::MAX));
+    while let Some(attempts) = log.next(context).await? {
+        if let Some(number) = attempts.iter().map(|attempt| attempt.event).find(is_it) {
+            return Ok(Some(number));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether the endpoint may hear of it, or was told: an id is made of numbers that can be guessed, and proves nothing.
@@ -157,8 +204,10 @@ async fn is_its(context: &Context, endpoint: &Endpoint, event: &Event) -> Result
     if Hearing::default().would_hear(context, endpoint, event).await?.is_some() {
         return Ok(true);
     }
-    Ok(Standing::read(context, endpoint.id).await?.known.contains(&event.seq)
-        || tries(context, endpoint.id, &(Utc::MIN..Utc::MAX)).await?.contains_key(&event.seq))
+    let mut window = Window::new(event.seq..event.seq.saturating_add(1), Side::Lowest, 1);
+    window.read_standing(context, endpoint.id, Sought::All).await?;
+    window.read_log(context, endpoint.id, &(Utc::MIN..Utc::MAX), Sought::All, Keep::Last).await?;
+    Ok(!window.end().0.is_empty())
 }
 
 fn path(calendar: &str, kind: &EventKind) -> Option<Path> {

@@ -5,9 +5,11 @@
 //! answer may have been taken or not. So this counts two things apart: what is certain, and what may be.
 
 mod gather;
+mod window;
 
 pub use gather::{Audited, audit, behind};
-pub(super) use gather::{Standing, event, first_since, tries};
+pub(super) use gather::{event, first_since};
+pub(super) use window::{Keep, Log, Side, Sought, Window, tries_of};
 
 use std::collections::HashMap;
 
@@ -16,6 +18,8 @@ use super::Class;
 /// A delivery as the audit sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Story {
+    /// The event's place in the outbox, or a test's number.
+    pub event: u64,
     /// The webhook-id: the same for all attempts.
     pub webhook_id: String,
     /// The calendar of the change.
@@ -118,6 +122,8 @@ pub struct Repeated {
 /// A message that the receiver got after a later one of the same calendar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Late {
+    /// The event's place in the outbox.
+    pub event: u64,
     /// The webhook-id.
     pub webhook_id: String,
     /// The calendar.
@@ -178,7 +184,7 @@ struct Arrival {
     sequence: u64,
     began_ms: i64,
     ended_ms: i64,
-    webhook_id: String,
+    event: u64,
 }
 
 impl Audit {
@@ -232,7 +238,7 @@ impl Audit {
                 sequence: story.sequence,
                 began_ms,
                 ended_ms: first.ended_ms,
-                webhook_id: story.webhook_id.clone(),
+                event: story.event,
             };
             self.arrivals.entry(story.calendar.clone()).or_default().push(arrival);
         }
@@ -257,7 +263,9 @@ impl Audit {
         for arrival in &arrivals {
             match ended {
                 Some((end, after)) if arrival.began_ms >= end + ROUNDING_MS => late.push(Late {
-                    webhook_id: arrival.webhook_id.clone(),
+                    event: arrival.event,
+                    // Whoever reads the report is told it; whoever makes it need not keep it.
+                    webhook_id: String::new(),
                     calendar: calendar.to_owned(),
                     sequence: arrival.sequence,
                     after,
@@ -292,6 +300,7 @@ mod tests {
             detail: String::new(),
         });
         Story {
+            event: sequence,
             webhook_id: format!("msg_{sequence}"),
             calendar: "anna/default".to_owned(),
             sequence,
@@ -350,7 +359,8 @@ mod tests {
         assert_eq!(
             late.out_of_order.first,
             [Late {
-                webhook_id: "msg_1".to_owned(),
+                event: 1,
+                webhook_id: String::new(),
                 calendar: "anna/default".to_owned(),
                 sequence: 1,
                 after: 2,
