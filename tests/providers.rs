@@ -2,6 +2,7 @@
 
 mod sockets;
 
+use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use kalends::service::providers::{
     VaultError,
 };
 use serde_json::{Value, json};
-use sockets::{Answer, TestServer, request};
+use sockets::{Answer, TestServer, connect, read_answer, request};
 
 /// 32 bytes in base64.
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -410,4 +411,44 @@ fn a_batch_of_a_thousand_is_quick_and_one_more_is_too_many() {
     assert_eq!(objects(&server).len(), 1_000);
     let more: Vec<Value> = (0..1_001).map(|id| event(&id.to_string(), 1)).collect();
     assert_eq!(post(&server, &json!(more)).status, 413);
+}
+
+/// What nobody has proven yet takes a bounded part of the memory, however many connections send it.
+#[test]
+fn unproven_bodies_are_bounded_all_together() {
+    let server = with_limits(Limits { ingest_unproven_bytes_max: 100_000, ..Limits::default() });
+    add(&server, Provider::Zoom, "z", Some(ZOOM_SECRET));
+    let small = || request("POST", "/hooks/zoom/z").body(vec![b'x'; 50_000]).send(server.address);
+    assert_eq!(small().status, 401);
+    let mut slow = connect(server.address);
+    let whole = request("POST", "/hooks/zoom/z").body(vec![b'x'; 90_000]);
+    slow.write_all(&whole.head()).expect("the head is sent");
+    slow.write_all(&whole.body[..80_000]).expect("most of it is sent");
+    // It is not known when the server has read it.
+    let refused = (0..6_000).map(|_| small()).find(|answer| answer.status != 401).expect("it is full at last");
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert!(refused.header("retry-after").is_some() && refused.body.contains("ingest_unproven_bytes_max"), "{refused:?}");
+    slow.write_all(&whole.body[80_000..]).expect("the rest is sent");
+    assert_eq!(read_answer(&mut slow).status, 401, "what is in already is heard to its end");
+    assert_eq!(small().status, 401, "and its place is free again");
+}
+
+/// A notification of Graph proves itself by the secret in its items: what has none is kept nowhere, however broken it is.
+#[test]
+fn what_cannot_be_read_is_kept_only_if_it_is_proven() {
+    let server = server();
+    let mut new = entry(key(Provider::Microsoft, "m"), Some("a-client-state"));
+    new.secrets.refresh_token = Some(Secret::new("a-token".to_owned()));
+    new.client_id = Some("a-client".to_owned());
+    server.runtime.block_on(providers::add(&server.context, new)).expect("the account is added");
+    let post = |body: &str| request("POST", "/hooks/microsoft/m").body(body).send(server.address).status;
+    let forged = r#"{"value": [{"clientState": "guessed"}, {"clientState": 7}]}"#;
+    for body in ["no JSON", "{}", r#"{"value": 3}"#, forged] {
+        assert_eq!(post(body), 400, "{body}");
+    }
+    let long = format!("/hooks/microsoft/m?validationToken={}", "x".repeat(5_000));
+    assert_eq!(request("POST", &long).send(server.address).status, 400);
+    assert!(dead(&server).is_empty(), "anybody can send these: {:?}", dead(&server));
+    assert_eq!(post(r#"{"value": [{"clientState": "a-client-state"}]}"#), 400);
+    assert_eq!(dead(&server).len(), 1, "this one is Graph's");
 }

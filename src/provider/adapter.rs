@@ -159,6 +159,11 @@ impl Delivered {
         Self::new(401, "forged", Effect::Nothing)
     }
 
+    /// A delivery that cannot be read, and so cannot be proven: counted, and kept nowhere.
+    pub fn unreadable(status: u16, reason: &str) -> Self {
+        Self::new(status, "malformed", Effect::Nothing).with_body("text/plain; charset=utf-8", format!("{reason}\n"))
+    }
+
     /// A true delivery that cannot be read: `status`, and a dead letter with the reason, since the provider will not send
     /// another one that is better.
     pub fn malformed(status: u16, reason: impl Into<String>) -> Self {

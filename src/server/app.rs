@@ -49,6 +49,7 @@ pub struct App {
     pub(super) context: Arc<Context>,
     pub(super) options: Options,
     throttle: Throttle,
+    unproven: hooks::Unproven,
 }
 
 /// The other end of a connection.
@@ -71,7 +72,7 @@ impl App {
             "Kalends".clone_into(&mut options.realm);
         }
         let throttle = Throttle::new(&context.limits);
-        Arc::new(Self { context, options, throttle })
+        Arc::new(Self { context, options, throttle, unproven: hooks::Unproven::default() })
     }
 
     /// Answers a request, whatever happens.
@@ -207,7 +208,7 @@ impl App {
             Route::Hook(_) | Route::NoHook => {
                 seen.kind = "hook";
                 let key = if let Route::Hook(key) = route { Some(key) } else { None };
-                hooks::hook(&self.context, key, parts, body).await
+                hooks::hook(&self.context, &self.unproven, key, parts, body).await
             }
         };
         if size.too_slow() {

@@ -1,6 +1,8 @@
 //! What providers and other programs bring: `POST /hooks/{provider}/{account}` (and GET, where a handshake asks so), proven
 //! by signature or token, and `POST /ingest/events`, with a bearer token or a login. No cookies, no forms.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::{Bytes, BytesMut};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::request::Parts;
@@ -16,6 +18,31 @@ use crate::provider::generic::{self, Posted};
 use crate::provider::{AccountKey, Delivery, receive};
 use crate::service::Context;
 use crate::service::providers::{Account, ProviderError};
+
+/// The bytes of bodies in memory that nobody has proven yet, all hooks together: whoever has no secret can send as many as there are
+/// connections.
+#[derive(Default)]
+pub(super) struct Unproven(AtomicU64);
+
+/// What one body holds of it, until it is dropped.
+struct Held<'a> {
+    all: &'a Unproven,
+    bytes: u64,
+}
+
+impl Held<'_> {
+    /// Takes so many more; `false` if that is more than `most`, all together.
+    fn take(&mut self, bytes: u64, most: u64) -> bool {
+        self.bytes += bytes;
+        self.all.0.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) <= most
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.all.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
 
 /// A route of this kind.
 pub(super) enum Route {
@@ -39,12 +66,19 @@ pub(super) fn route(parts: &Parts) -> Option<Route> {
 }
 
 /// Answers a delivery to a hook.
-pub(super) async fn hook(context: &Context, key: Option<AccountKey>, parts: Parts, body: Body) -> Response {
+pub(super) async fn hook(
+    context: &Context,
+    unproven: &Unproven,
+    key: Option<AccountKey>,
+    parts: Parts,
+    body: Body,
+) -> Response {
     if parts.method != Method::POST && parts.method != Method::GET {
         return not_allowed("GET, POST");
     }
     let Some(key) = key else { return text(StatusCode::NOT_FOUND, "there is nothing here\n") };
-    let body = match read(body).await {
+    let (mut held, most) = (Held { all: unproven, bytes: 0 }, context.limits.ingest_unproven_bytes_max);
+    let body = match read(body, |bytes| held.take(bytes, most)).await {
         Ok(body) => body,
         Err(response) => return *response,
     };
@@ -108,7 +142,8 @@ pub(super) async fn by_login(context: &Context, actor: Actor, parts: &Parts) -> 
 
 /// Answers `POST /ingest/events` for `account`.
 pub(super) async fn events(context: &Context, account: &Account, parts: &Parts, body: Body) -> Response {
-    let body = match read(body).await {
+    // Whose they are is known before they are read.
+    let body = match read(body, |_| true).await {
         Ok(body) => body,
         Err(response) => return *response,
     };
@@ -149,14 +184,26 @@ fn json(posted: &Posted) -> Response {
     response
 }
 
-/// The whole body, which is bounded already.
-async fn read(mut body: Body) -> Result<Bytes, Box<Response>> {
+/// 503: the provider is to send it again.
+fn no_room() -> Response {
+    metrics::counter!("kalends_limit_hits_total", "limit" => "ingest_unproven_bytes_max").increment(1);
+    let told = "too much is being received at once; send it again (limit ingest_unproven_bytes_max)\n";
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, told);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"));
+    response
+}
+
+/// The whole body, which is bounded already. `has_room` is asked before each piece is kept.
+async fn read(mut body: Body, mut has_room: impl FnMut(u64) -> bool) -> Result<Bytes, Box<Response>> {
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
             return Err(Box::new(text(StatusCode::BAD_REQUEST, "the request's body ended too early\n")));
         };
         if let Ok(data) = frame.into_data() {
+            if !has_room(data.len() as u64) {
+                return Err(Box::new(no_room()));
+            }
             bytes.extend_from_slice(&data);
         }
     }

@@ -30,14 +30,16 @@ pub(super) fn deliver(account: &Account, secrets: &AccountSecrets, delivery: &De
     }
     match read(secrets, &delivery.body) {
         Ok(bell) => bell.answer(account),
-        Err(error) => Delivered::malformed(400, error.to_string()),
+        Err(Unread { error, proven: true }) => Delivered::malformed(400, error.to_string()),
+        // Anybody can send this: what keeps it would keep anything.
+        Err(Unread { error, proven: false }) => Delivered::unreadable(400, &error.to_string()),
     }
 }
 
 /// The token as it is, as plain text: never as something that a browser would run.
 fn handshake(token: String) -> Delivered {
     if token.len() > VALIDATION_BYTES_MAX {
-        return Delivered::malformed(400, format!("validationToken: is longer than {VALIDATION_BYTES_MAX} bytes"));
+        return Delivered::unreadable(400, &format!("validationToken: is longer than {VALIDATION_BYTES_MAX} bytes"));
     }
     Delivered::new(200, "handshake", Effect::Nothing).with_body("text/plain", token)
 }
@@ -51,16 +53,33 @@ struct Bell {
     ending: Vec<String>,
 }
 
-fn read(secrets: &AccountSecrets, body: &[u8]) -> Result<Bell, FieldError> {
+/// Why a notification cannot be read, and whether an item that carries our secret proves that it is Graph's.
+struct Unread {
+    error: FieldError,
+    proven: bool,
+}
+
+impl From<FieldError> for Unread {
+    fn from(error: FieldError) -> Self {
+        Self { error, proven: false }
+    }
+}
+
+fn read(secrets: &AccountSecrets, body: &[u8]) -> Result<Bell, Unread> {
     let value: Value = serde_json::from_slice(body).map_err(|_| FieldError::new("body", "is no JSON"))?;
     let fields = Fields::of(&value)?;
     if !fields.has("value") {
-        return Err(fields.bad("value", "is missing"));
+        return Err(fields.bad("value", "is missing").into());
     }
-    let mut bell = Bell::default();
+    let (mut bell, mut proven) = (Bell::default(), false);
     for item in fields.objects("value")? {
-        let state = item.text("clientState")?.unwrap_or_default();
-        if secrets.hook_is(state.as_bytes()) { bell.take(&item)? } else { bell.forged += 1 }
+        let state = item.text("clientState").map_err(|error| Unread { error, proven })?.unwrap_or_default();
+        if secrets.hook_is(state.as_bytes()) {
+            proven = true;
+            bell.take(&item).map_err(|error| Unread { error, proven })?;
+        } else {
+            bell.forged += 1;
+        }
     }
     Ok(bell)
 }
