@@ -143,6 +143,7 @@ fn export_and_import_carry_all_calendars_over_to_a_new_server() {
         assert_eq!(carried, events(&from.join(&file)), "{calendar}");
     }
     assert_eq!(fresh.done(&["verify"]), "");
+}
 
 /// A backup holds endpoints' signing secrets sealed, and not the key.
 #[test]

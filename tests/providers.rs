@@ -427,7 +427,10 @@ fn unproven_bodies_are_bounded_all_together() {
     // It is not known when the server has read it.
     let refused = (0..6_000).map(|_| small()).find(|answer| answer.status != 401).expect("it is full at last");
     assert_eq!(refused.status, 503, "{refused:?}");
-    assert!(refused.header("retry-after").is_some() && refused.body.contains("ingest_unproven_bytes_max"), "{refused:?}");
+    assert!(
+        refused.header("retry-after").is_some() && refused.body.contains("ingest_unproven_bytes_max"),
+        "{refused:?}"
+    );
     slow.write_all(&whole.body[80_000..]).expect("the rest is sent");
     assert_eq!(read_answer(&mut slow).status, 401, "what is in already is heard to its end");
     assert_eq!(small().status, 401, "and its place is free again");

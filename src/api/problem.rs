@@ -5,6 +5,7 @@ use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Response, body_of};
+use crate::base::limit_named_in;
 use crate::service::webhooks::state::StateError;
 use crate::service::{Error, StoreError};
 
@@ -41,6 +42,12 @@ impl From<Error> for Problem {
                 Self { field, ..Self::new(StatusCode::FORBIDDEN, "forbidden", detail) }
             }
             Error::InsufficientStorage(text) => Self::new(StatusCode::INSUFFICIENT_STORAGE, "too-many", text),
+            Error::TooManyWait(text) => {
+                if let Some(limit) = limit_named_in(&text) {
+                    metrics::counter!("kalends_limit_hits_total", "limit" => limit).increment(1);
+                }
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-wait", text)
+            }
             Error::StateChanged => {
                 Self::new(StatusCode::CONFLICT, "changed", "it was changed by somebody else meanwhile; try again")
             }

@@ -13,15 +13,8 @@ use crate::service::webhooks::secret;
 use crate::store::{BackupSize, Store, restore_backup};
 
 /// What may lie in a directory that is restored into. Whether data is in it is for the store to say.
-const HARMLESS: [&str; 7] = [
-    "kalends.lock",
-    "kalends.toml",
-    "kalends.sock",
-    "kalends.store",
-    "kalends.store.new",
-    key::FILE,
-    key::NEW_FILE,
-];
+const HARMLESS: [&str; 7] =
+    ["kalends.lock", "kalends.toml", "kalends.sock", "kalends.store", "kalends.store.new", key::FILE, key::NEW_FILE];
 
 /// Sends a backup to the one who called. The pieces are read from disk: not on a thread that serves.
 pub(super) async fn backup(context: &Context, output: &Output) -> Result<(), Failure> {

@@ -169,7 +169,8 @@ fn open_store(data: &Path, config: &Config) -> Result<Store, StoreError> {
 
 /// What use-cases work with, by the configuration. The store in `data` is open: nobody else makes the key.
 fn context(store: Store, data: &Path, config: &Config) -> Result<Context, String> {
-    let mut settings = config.providers.build(config.server.public_url.as_deref()).map_err(|error| error.to_string())?;
+    let mut settings =
+        config.providers.build(config.server.public_url.as_deref()).map_err(|error| error.to_string())?;
     if settings.vault.is_none() {
         settings.vault = Some(key::vault(data)?);
     }

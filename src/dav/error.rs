@@ -98,6 +98,7 @@ impl From<Error> for Failure {
                 };
             }
             Error::InsufficientStorage(_) => StatusCode::INSUFFICIENT_STORAGE,
+            Error::TooManyWait(_) => StatusCode::TOO_MANY_REQUESTS,
             Error::ForeignDestination(_) => StatusCode::BAD_GATEWAY,
             Error::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Error::ParentMissing => StatusCode::CONFLICT,

@@ -57,6 +57,9 @@ pub enum Error {
     /// There is no room for it.
     #[error("there is no room for it: {0}")]
     InsufficientStorage(String),
+    /// So many of these wait already.
+    #[error("{0}")]
+    TooManyWait(String),
     /// The destination is on another server, or where nothing of ours can be.
     #[error("the destination is not on this server: {0}")]
     ForeignDestination(String),

@@ -1,9 +1,14 @@
 //! Everything that an attempt can come to.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kalends::access::Actor;
-use kalends::service::webhooks::{self, Class, EndpointState, NewEndpoint, ledger};
+use kalends::api::Problem;
+use kalends::model::{Shelf, UserName};
+use kalends::service::webhooks::{self, Class, EndpointId, EndpointState, NewEndpoint, Owner, ledger};
+use kalends::service::{Error, accounts};
+use kalends::store::{Batch, Write};
 
 use crate::house::{House, quick};
 use crate::receiver::{Act, GOOD, Receiver};
@@ -131,4 +136,90 @@ async fn no_tls_where_tls_should_be() {
     house.put("u1", "x").await;
     let attempt = house.wait_for_attempts(id, 1).await.remove(0);
     assert!(matches!(attempt.class, Class::Tls | Class::Unreachable), "{attempt:?}");
+}
+
+#[tokio::test]
+async fn tests_of_a_paused_endpoint_are_bounded() {
+    let house = House::silent(quick(&[0])).await;
+    let id = house.add(house.new_endpoint("http://127.0.0.1:1/").await).await.0.id;
+    let most = house.context().limits.webhook_tests_max;
+    webhooks::pause(house.context(), Actor::System, id).await.expect("paused");
+    let mut all = tokio::task::JoinSet::new();
+    for _ in 0..most + 30 {
+        let context = Arc::clone(&house.app.context);
+        all.spawn(async move { webhooks::test(&context, Actor::System, id).await });
+    }
+    let (sent, refused): (Vec<_>, Vec<_>) = all.join_all().await.into_iter().partition(Result::is_ok);
+    assert_eq!(sent.len() as u64, most, "however many ask at once");
+    assert!(
+        refused
+            .iter()
+            .all(|answer| matches!(answer, Err(Error::TooManyWait(why)) if why.contains("webhook_tests_max")))
+    );
+    let refused = webhooks::test(house.context(), Actor::System, id).await.expect_err("it is full");
+    assert_eq!(Problem::from(refused).status.as_u16(), 429, "over HTTP");
+    let other = house.add(house.new_endpoint("http://127.0.0.1:1/").await).await.0.id;
+    webhooks::test(house.context(), Actor::System, other).await.expect("each endpoint has its own");
+}
+
+/// How many rows of the endpoint there are, wherever.
+async fn rows_of(house: &House, id: EndpointId) -> usize {
+    let mut count = 0;
+    for shelf in
+        [Shelf::Endpoints, Shelf::Deliveries, Shelf::Due, Shelf::Attempts, Shelf::DeliveryState, Shelf::DeadLetters]
+    {
+        let page = house.context().store.rows(shelf, Shelf::whole(), 10_000).await.expect("the store reads");
+        let id = id.0.to_be_bytes();
+        count += page.rows.iter().filter(|(key, _)| key.starts_with(&id) || key.get(1..9) == Some(&id)).count();
+    }
+    count
+}
+
+#[tokio::test]
+async fn with_a_user_go_the_endpoints_and_all_that_is_known_of_them() {
+    let mut house = House::new(quick(&[0])).await;
+    let receiver = Receiver::start(|n, _| if n == 0 { Act::Answer(500, "") } else { GOOD }).await;
+    let id = house.endpoint(&receiver).await;
+    let server = NewEndpoint { owner: Owner::Server, ..house.new_endpoint(&receiver.url()).await };
+    let others = house.add(server).await.0.id;
+    for n in 0..4 {
+        house.put(&format!("u{n}"), "x").await;
+    }
+    house.wait_for_attempts(id, 4).await;
+    house.wait_for_attempts(others, 4).await;
+    webhooks::pause(house.context(), Actor::System, id).await.expect("paused");
+    webhooks::test(house.context(), Actor::System, id).await.expect("one waits");
+    let before = rows_of(&house, id).await;
+    assert!(before >= 5, "{before}");
+    accounts::remove(house.context(), &UserName::new("alice").expect("a name")).await.expect("removed");
+    house.stop().await;
+    webhooks::removal::sweep(house.context()).await.expect("swept");
+    assert_eq!(rows_of(&house, id).await, 0);
+    assert!(rows_of(&house, others).await > 0, "what is not hers stays");
+    assert!(webhooks::endpoint(house.context(), Actor::System, others).await.is_ok());
+}
+
+/// What a crash leaves between an endpoint's own rows and its ledger, and an endpoint whose user went before they went together.
+#[tokio::test]
+async fn what_is_left_of_endpoints_that_are_gone_is_swept() {
+    let house = House::silent(quick(&[0])).await;
+    let id = house.add(house.new_endpoint("http://127.0.0.1:1/").await).await.0.id;
+    let stays = house.add(house.new_endpoint("http://127.0.0.1:1/").await).await.0.id;
+    for id in [id, stays] {
+        webhooks::test(house.context(), Actor::System, id).await.expect("one waits");
+    }
+    let row = [&id.0.to_be_bytes()[..], b"e"].concat();
+    let half = Batch { writes: vec![Write::DeleteRow(Shelf::Endpoints, row)], ..Batch::default() };
+    house.context().store.commit(half).await.expect("written");
+    webhooks::removal::sweep(house.context()).await.expect("swept");
+    let left = ledger::waiting(house.context(), id, 0, 10).await.expect("read").0;
+    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(ledger::waiting(house.context(), stays, 0, 10).await.expect("read").0.len(), 1);
+    let bob = house.user("bob").await;
+    let orphan = NewEndpoint { owner: Owner::User(bob), ..house.new_endpoint("http://127.0.0.1:1/").await };
+    let orphan = house.add(orphan).await.0.id;
+    let gone = Batch { writes: vec![Write::DeletePrincipal(bob)], ..Batch::default() };
+    house.context().store.commit(gone).await.expect("written");
+    webhooks::removal::sweep(house.context()).await.expect("swept");
+    assert_eq!(rows_of(&house, orphan).await, 0);
 }

@@ -2,7 +2,7 @@
 
 use super::{Dispatcher, calendars};
 use crate::base::CollectionId;
-use crate::service::webhooks::{Endpoint, EndpointId, Entry, SigningSecrets, ledger, secret};
+use crate::service::webhooks::{Endpoint, EndpointId, Entry, SigningSecrets, ledger, removal, secret};
 use crate::service::{Context, Error, outbox};
 
 /// Lots and rows that are read at once.
@@ -141,6 +141,7 @@ pub(super) async fn sweep(context: &Context) -> Result<(), Error> {
     outbox::trim(context, keep_seconds).await?;
     let oldest = context.store.events(0, 1).await?.rows.first().map_or(u64::MAX, |event| event.seq);
     let before = context.clock.now().plus(-i64::try_from(keep_seconds).unwrap_or(i64::MAX));
+    removal::sweep(context).await?;
     for endpoint in ledger::all_endpoints(context).await? {
         ledger::sweep(context, endpoint.id, before.into(), oldest).await?;
     }

@@ -18,7 +18,7 @@ use crate::base::{Secret, Utc};
 use crate::model::{
     AppPassword, CalendarSettings, Collection, CollectionKind, Credentials, EventKind, Principal, UserName,
 };
-use crate::service::{Context, ingest};
+use crate::service::{Context, ingest, webhooks};
 use crate::store::{Assert, Batch, CommitError, Draft, StoreError, Write};
 
 /// The calendar that every user begins with.
@@ -176,6 +176,8 @@ pub async fn remove(context: &Context, name: &UserName) -> Result<(), AccountErr
         Write::DeletePrincipal(principal.id),
     ]);
     writes.extend(ingest::forget_user(context, principal.id).await?);
+    let (endpoints, theirs) = webhooks::removal::of_user(context, principal.id).await?;
+    writes.extend(theirs);
     let deleted = |calendar: &Collection| Draft {
         owner: principal.id,
         collection: calendar.id,
@@ -190,6 +192,12 @@ pub async fn remove(context: &Context, name: &UserName) -> Result<(), AccountErr
     };
     commit(context, batch).await?;
     context.logins.forget(principal.id);
+    for endpoint in endpoints {
+        if let Err(error) = webhooks::removal::forget(context, endpoint).await {
+            // The user is gone all the same, and the sweep will find it.
+            tracing::warn!(%endpoint, error = %error, "webhook.endpoint.not_forgotten");
+        }
+    }
     Ok(())
 }
 

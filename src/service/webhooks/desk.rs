@@ -125,6 +125,8 @@ pub struct Desk {
     standings: Mutex<BTreeMap<EndpointId, Standing>>,
     asks: Mutex<Option<mpsc::Sender<Ask>>>,
     ceiling: Mutex<Option<u64>>,
+    /// Held by whoever counts the tests that wait until one more does.
+    pub(super) tests: tokio::sync::Mutex<()>,
 }
 
 impl Desk {

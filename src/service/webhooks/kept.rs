@@ -1,5 +1,7 @@
 //! Managing endpoints. Each belongs to a user or to the administrator; for everybody else it is not there.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -119,10 +121,14 @@ pub async fn add(context: &Context, actor: Actor, new: NewEndpoint) -> Result<(E
         after: *context.store.newest_event().borrow(),
     };
     let secrets = SigningSecrets { current: Secret::new(new_secret()), former: None };
+    let mut asserts = vec![Assert::RowIs(Shelf::Endpoints, ledger::endpoint_key(endpoint.id), None)];
+    if let Owner::User(user) = endpoint.owner {
+        asserts.push(Assert::PrincipalPresent(user));
+    }
     let batch = Batch {
         at: context.clock.now(),
         actor: actor.principal(),
-        asserts: vec![Assert::RowIs(Shelf::Endpoints, ledger::endpoint_key(endpoint.id), None)],
+        asserts,
         writes: vec![ledger::put_endpoint(&endpoint), secret::put(context, endpoint.id, &secrets)],
         events: Vec::new(),
     };
@@ -293,42 +299,35 @@ pub async fn rotate(context: &Context, actor: Actor, id: EndpointId) -> Result<S
     Ok(shown(next.current.expose()))
 }
 
-/// Removes an endpoint with all that is known of its deliveries.
-///
-/// # Errors
-/// As [`endpoint`].
-pub async fn remove(context: &Context, actor: Actor, id: EndpointId) -> Result<(), Error> {
-    endpoint(context, actor, id).await?;
-    let mut writes = secret::delete(id).to_vec();
-    writes.extend(b"fh".iter().map(|kind| Write::DeleteRow(Shelf::DeliveryState, ledger::state_key(*kind, id))));
-    write(context, actor, writes).await?;
-    context.webhooks.changed(id);
-    for shelf in [Shelf::Due, Shelf::Deliveries, Shelf::DeadLetters, Shelf::Attempts] {
-        loop {
-            let range = Shelf::prefix(&id.0.to_be_bytes());
-            let (keys, more) = ledger::keys_of(context, shelf, range, 1_000).await?;
-            if !keys.is_empty() {
-                write(context, actor, keys.into_iter().map(|key| Write::DeleteRow(shelf, key)).collect()).await?;
-            }
-            if !more {
-                break;
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Sends the endpoint an event of the type `webhook.test`. Returns its number, under which it is in the attempt log.
 ///
 /// # Errors
-/// As [`endpoint`].
+/// As [`endpoint`]; [`Error::TooManyWait`] if as many wait already as may (limit `webhook_tests_max`).
 pub async fn test(context: &Context, actor: Actor, id: EndpointId) -> Result<u64, Error> {
     endpoint(context, actor, id).await?;
+    let _counted = context.webhooks.tests.lock().await;
+    let most = usize::try_from(context.limits.webhook_tests_max).unwrap_or(usize::MAX);
+    if waiting_tests(context, id, most).await? >= most {
+        return Err(Error::TooManyWait(format!(
+            "{most} test messages wait for this endpoint already (limit webhook_tests_max); they are sent when it is active and answers"
+        )));
+    }
     let mut random = [0_u8; 8];
     getrandom::fill(&mut random).expect("the operating system gives random bytes");
     let event = TEST_EVENTS | u64::from_be_bytes(random) >> 1;
     send_again(context, actor, id, &[event]).await?;
     Ok(event)
+}
+
+/// How many tests are to be sent to an endpoint, or are being sent; `most` if there are more.
+async fn waiting_tests(context: &Context, id: EndpointId, most: usize) -> Result<usize, Error> {
+    let (waiting, _) = ledger::waiting(context, id, TEST_EVENTS, most).await?;
+    let mut events: BTreeSet<u64> = waiting.into_iter().map(|(event, _)| event).collect();
+    for (_, lease) in ledger::leases(context).await? {
+        let tests = lease.held.iter().filter(|held| held.endpoint == id && held.event >= TEST_EVENTS);
+        events.extend(tests.map(|held| held.event));
+    }
+    Ok(events.len())
 }
 
 /// Sends events to an endpoint again, with the same `webhook-id`, whatever became of them before. At most [`RESEND_MAX`] at a time.
@@ -386,7 +385,7 @@ pub(super) async fn send_again(context: &Context, actor: Actor, id: EndpointId, 
     Ok(())
 }
 
-async fn write(context: &Context, actor: Actor, writes: Vec<Write>) -> Result<(), Error> {
+pub(super) async fn write(context: &Context, actor: Actor, writes: Vec<Write>) -> Result<(), Error> {
     let batch = Batch { at: context.clock.now(), actor: actor.principal(), writes, ..Batch::default() };
     context.store.commit(batch).await?;
     Ok(())

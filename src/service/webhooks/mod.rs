@@ -25,6 +25,7 @@ pub mod listing;
 pub mod overview;
 mod plan;
 mod post;
+pub mod removal;
 mod replay;
 mod schedule;
 pub mod secret;
@@ -42,10 +43,11 @@ pub use endpoint::{
 };
 pub use hearing::Hearing;
 pub use kept::{
-    RESEND_MAX, add, administers, disable, endpoint, endpoints, pause, recover, remove, resend, resume, rotate, test,
+    RESEND_MAX, add, administers, disable, endpoint, endpoints, pause, recover, resend, resume, rotate, test,
 };
 pub use ledger::{Frontier, Health, Held, Lease, WaitingRow};
 pub use plan::{Notice, Plan, SERVER, Times};
 pub use post::Entry;
+pub use removal::remove;
 pub use replay::replay;
 pub use schedule::{Schedule, Verdict, clamp_retry_after, retry_after};

@@ -234,12 +234,7 @@ impl Audit {
                 _ => attempt.began_ms,
             });
             let began_ms = begins.fold(first.began_ms, i64::min);
-            let arrival = Arrival {
-                sequence: story.sequence,
-                began_ms,
-                ended_ms: first.ended_ms,
-                event: story.event,
-            };
+            let arrival = Arrival { sequence: story.sequence, began_ms, ended_ms: first.ended_ms, event: story.event };
             self.arrivals.entry(story.calendar.clone()).or_default().push(arrival);
         }
     }

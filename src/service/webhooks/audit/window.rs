@@ -141,12 +141,7 @@ impl Window {
     }
 
     /// What is owed, claimed, waiting and dead.
-    pub async fn read_standing(
-        &mut self,
-        context: &Context,
-        id: EndpointId,
-        sought: Sought,
-    ) -> Result<(), StoreError> {
+    pub async fn read_standing(&mut self, context: &Context, id: EndpointId, sought: Sought) -> Result<(), StoreError> {
         self.read_lots(context, id, sought).await?;
         let adds = matches!(sought, Sought::All | Sought::Waiting);
         for (_, lease) in ledger::leases(context).await? {

@@ -56,16 +56,28 @@ fn ledger_of(id: EndpointId) -> Vec<Write> {
                 (false, _) => Class::Timeout,
                 (true, _) => Class::Delivered,
             };
-            let began = (BEGIN + i64::try_from(event / 10).expect("small")) * 1_000 + i64::try_from(attempt * 7_000 + event * 31 % 900).expect("small");
+            let began = (BEGIN + i64::try_from(event / 10).expect("small")) * 1_000
+                + i64::try_from(attempt * 7_000 + event * 31 % 900).expect("small");
             let attempt = u32::try_from(attempt).expect("small");
             let (status, next, detail) = (Some(200), None, format!("answer {attempt} to {event}: {}", "x".repeat(500)));
-            let row = Attempt { event, attempt, started: Millis(began), elapsed_ms: 5, class, status, next, manual: false, detail };
+            let row = Attempt {
+                event,
+                attempt,
+                started: Millis(began),
+                elapsed_ms: 5,
+                class,
+                status,
+                next,
+                manual: false,
+                detail,
+            };
             writes.push(ledger::put_attempts(id, Millis(began + 5), u32::try_from(event).expect("small"), &[row]));
         }
         let attempts = u32::try_from(made).expect("small");
         let class = Class::ServerError;
         if event % 13 == 1 {
-            let letter = DeadLetter { at: Millis(BEGIN), attempts, class, status: None, reason: format!("as {event} was") };
+            let letter =
+                DeadLetter { at: Millis(BEGIN), attempts, class, status: None, reason: format!("as {event} was") };
             writes.push(ledger::put_dead(id, event, &letter));
         } else if event % 13 == 2 {
             let next = Millis(BEGIN);
