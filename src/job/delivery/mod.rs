@@ -33,6 +33,8 @@ const EVENTS_MAX: usize = 1_000;
 const CLAIMS_MAX: usize = 512;
 /// How long the task sleeps at most: polling is the truth, bells only wake it earlier.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How long the position stays unwritten while it passes events that nobody hears of. After a crash they are looked at again.
+const POSITION_WRITTEN: Duration = Duration::from_secs(1);
 /// How often endpoints' standings and the metrics are renewed.
 const STANDINGS: Duration = Duration::from_millis(250);
 /// How often what is old is removed.
@@ -56,7 +58,7 @@ pub async fn run(context: Arc<Context>, client: Client, mut stop: watch::Receive
             _ = stop.changed() => {}
             Some(outcome) = dispatcher.results.recv() => dispatcher.outcomes.push(outcome),
             Some(ask) = dispatcher.asks.recv() => dispatcher.asked.push(ask),
-            _ = bell.changed() => {}
+            _ = bell.changed(), if dispatcher.somebody_hears() => {}
             () = context.webhooks.rung() => {}
             () = tokio::time::sleep(pause) => {}
         }
@@ -82,6 +84,8 @@ struct Dispatcher {
     hearing: Hearing,
     /// The newest event that was handed out.
     position: u64,
+    /// The one that the store knows of, and when it was written.
+    written: (u64, Instant),
     begun: Instant,
     results: mpsc::UnboundedReceiver<Outcome>,
     sender: mpsc::UnboundedSender<Outcome>,
@@ -115,6 +119,7 @@ impl Dispatcher {
             events: Events::default(),
             hearing: Hearing::default(),
             position,
+            written: (position, begun),
             begun,
             results,
             sender,
@@ -136,6 +141,12 @@ impl Dispatcher {
     fn times(&self) -> Times {
         // Never zero: a time of zero means long ago.
         Times { now: 1 + u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX - 1), wall: now() }
+    }
+
+    /// Whether an event can be of use to anybody. While it cannot, events are passed by the clock and not by the bell: no change waits for it,
+    /// and each would pay for a round.
+    fn somebody_hears(&self) -> bool {
+        self.plan.endpoints().next().is_some()
     }
 
     /// For how long there is nothing to do unless something comes.
@@ -169,8 +180,10 @@ impl Dispatcher {
     async fn try_round(&mut self, claiming: Claiming) -> Result<(), Error> {
         self.save(Vec::new()).await?;
         self.let_go().await?;
+        // Read before the endpoints are: none that was there before an event is passed over with it.
+        let newest = *self.context.store.newest_event().borrow();
         self.follow_changes().await?;
-        let mut writes = self.hand_out().await?;
+        let mut writes = self.hand_out(newest).await?;
         self.take_outcomes();
         let told = self.take_reports();
         let times = self.times();
@@ -234,22 +247,29 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Writes new events into the lots of those who hear of them.
-    async fn hand_out(&mut self) -> Result<Vec<Write>, Error> {
+    /// Writes new events, up to `newest`, into the lots of those who hear of them.
+    async fn hand_out(&mut self, newest: u64) -> Result<Vec<Write>, Error> {
         let paused = outbox::paused(&self.context, outbox::WEBHOOKS).await?;
         // What has not come back through the bus is not handed out yet.
-        let newest = (*self.context.store.newest_event().borrow()).min(self.context.webhooks.ceiling());
+        let newest = newest.min(self.context.webhooks.ceiling());
         self.more_events = false;
-        if paused || newest <= self.position {
-            return Ok(Vec::new());
+        let mut owed = false;
+        if !paused && newest > self.position {
+            owed = if self.somebody_hears() { self.owe_events(newest).await? } else { self.pass_events(newest) };
         }
+        Ok(self.position_written(owed).into_iter().collect())
+    }
+
+    /// Owes the next events to those who hear of them. Says whether anybody does.
+    async fn owe_events(&mut self, newest: u64) -> Result<bool, Error> {
         let mut page = self.context.store.events(self.position, EVENTS_MAX).await?;
         page.rows.retain(|event| event.seq <= newest);
-        let Some(last) = page.rows.last().map(|event| event.seq) else { return Ok(Vec::new()) };
+        let Some(last) = page.rows.last().map(|event| event.seq) else { return Ok(false) };
         self.more_events = page.more && last < newest;
         self.hearing.refresh();
         let events: Vec<Arc<_>> = page.rows.into_iter().map(Arc::new).collect();
         let endpoints: Vec<_> = self.plan.endpoints().cloned().collect();
+        let mut owed = false;
         for endpoint in endpoints {
             let mut entries: Vec<Entry> = Vec::new();
             for event in &events {
@@ -257,13 +277,30 @@ impl Dispatcher {
                     entries.push((event.seq, event.collection));
                 }
             }
+            owed |= !entries.is_empty();
             self.plan.owe(endpoint.id, &entries);
         }
         for event in events {
             self.events.keep(event);
         }
         self.position = last;
-        Ok(vec![outbox::put(outbox::WEBHOOKS, last)])
+        Ok(owed)
+    }
+
+    /// Nobody hears of anything.
+    fn pass_events(&mut self, newest: u64) -> bool {
+        self.position = newest;
+        false
+    }
+
+    /// The write of the position, if it is time for it: at once with what is owed, or that would be owed twice after a crash.
+    fn position_written(&mut self, owed: bool) -> Option<Write> {
+        let (written, at) = self.written;
+        if !owed && (written == self.position || at.elapsed() < POSITION_WRITTEN) {
+            return None;
+        }
+        self.written = (self.position, Instant::now());
+        Some(outbox::put(outbox::WEBHOOKS, self.position))
     }
 
     /// What our own requests came to.
@@ -376,6 +413,10 @@ impl Dispatcher {
                 Ok(Some(outcome)) => self.outcomes.push(outcome),
                 _ => break,
             }
+            self.round(Claiming::No).await;
+        }
+        if self.written.0 != self.position {
+            self.unsaved.push(outbox::put(outbox::WEBHOOKS, self.position));
             self.round(Claiming::No).await;
         }
     }
