@@ -13,7 +13,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, flock, statvfs};
 
 use super::StoreError;
@@ -23,6 +25,9 @@ use super::kv::{Changes, Fjall, Journaled, Kv, Sled, io_error};
 pub(super) const FORMAT: u64 = 1;
 /// Space that must stay free: an engine that runs out of it in the middle of a write has to be restarted.
 const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
+/// How many times that must be there for a look at it to be good for [`SPACE_LOOK`]: more than others can write meanwhile.
+const PLENTY: u64 = 64;
+const SPACE_LOOK: Duration = Duration::from_millis(250);
 
 const LOCK_FILE: &str = "kalends.lock";
 const MARKER_FILE: &str = "kalends.store";
@@ -253,27 +258,42 @@ pub fn free_bytes(dir: &Path) -> Result<u64, StoreError> {
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-/// Looks at the free space before each write: refusing one beforehand is harmless, failing in the middle is not.
+/// Looks at the free space before writes: refusing one beforehand is harmless, failing in the middle is not. While there is plenty, one
+/// look is good for a moment.
 #[derive(Debug)]
-pub(super) struct Space(PathBuf);
+pub(super) struct Space {
+    dir: PathBuf,
+    /// When somebody looked, and what is left of what was found then.
+    seen: Mutex<Option<(Instant, u64)>>,
+}
 
 impl Space {
     /// The space of the store's directory; `None` if it has none.
     pub(super) fn of(options: &Options) -> Option<Self> {
-        (options.engine != Engine::Memory).then(|| Self(options.dir.clone()))
+        (options.engine != Engine::Memory).then(|| Self { dir: options.dir.clone(), seen: Mutex::new(None) })
     }
 
     /// The bytes that are free.
     pub(super) fn free(&self) -> Result<u64, StoreError> {
-        free_bytes(&self.0)
+        free_bytes(&self.dir)
     }
 
     /// Refuses changes that would leave less than the reserve.
     pub(super) fn check(&self, changes: &Changes) -> Result<(), StoreError> {
         let bytes: usize = changes.iter().map(|(key, row)| key.len() + row.as_ref().map_or(0, bytes::Bytes::len)).sum();
+        let needed = RESERVE_BYTES.saturating_add(bytes as u64);
+        let mut seen = self.seen.lock();
+        if let Some((at, left)) = &mut *seen
+            && at.elapsed() < SPACE_LOOK
+            && *left >= needed.saturating_mul(PLENTY)
+        {
+            *left -= bytes as u64;
+            return Ok(());
+        }
         let free = self.free()?;
-        if free < RESERVE_BYTES.saturating_add(bytes as u64) {
-            let dir = self.0.display();
+        *seen = Some((Instant::now(), free));
+        if free < needed {
+            let dir = self.dir.display();
             return Err(StoreError::Full(format!("{dir} has {free} bytes left; free some space and try again")));
         }
         Ok(())

@@ -3,13 +3,18 @@
 //! The header names the generation whose records count. It is written, durably, before the first record of a generation is:
 //! a power cut may leave any sectors of the last write and not the others, so that without it an old first record could
 //! come to light again where a new one was to cover it, alone, and take back what the records behind it did.
+//!
+//! All is written in whole blocks, past the page cache: that halves what the kernel does for a record.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
 use super::super::{Changes, io_error};
-use super::record::{SUM_BYTES, records_in, seal, sum_of};
+use super::record::{BLOCK_BYTES, Record, SUM_BYTES, records_in, seal, sum_of};
 use crate::store::StoreError;
 
 /// The file's name in the engine's directory.
@@ -17,7 +22,7 @@ pub(super) const FILE: &str = "journal";
 /// The room for records: one group that is larger is not journaled.
 pub(super) const RECORD_BYTES: usize = 1024 * 1024;
 /// A page, so that no write of a record touches the header.
-pub(super) const PAGE_BYTES: usize = 4096;
+pub(super) const PAGE_BYTES: usize = BLOCK_BYTES;
 /// The file's size.
 pub(super) const FILE_BYTES: usize = PAGE_BYTES + RECORD_BYTES;
 
@@ -62,15 +67,17 @@ impl Journal {
             }
             None => return Err(damaged(&path, 0)),
         };
+        // Where that cannot be, the page cache stays between.
+        let _ = rustix::fs::fcntl_setfl(&file, OFlags::DIRECT);
         Ok((Self { file, path, generation, end: 0, is_ahead: false, is_behind: false }, records))
     }
 
     /// Writes a record behind the others, durably.
-    pub(super) fn append(&mut self, record: &mut [u8]) -> Result<(), StoreError> {
-        seal(record, self.generation);
-        let written = self.file.write_all_at(record, PAGE_BYTES as u64 + self.end);
-        self.durably(written, "writing")?;
-        self.end += record.len() as u64;
+    pub(super) fn append(&mut self, record: &mut Record) -> Result<(), StoreError> {
+        let bytes = record.bytes();
+        seal(bytes, self.generation);
+        self.write(bytes, PAGE_BYTES as u64 + self.end, "writing")?;
+        self.end += bytes.len() as u64;
         self.is_ahead = true;
         Ok(())
     }
@@ -79,20 +86,32 @@ impl Journal {
     pub(super) fn begin_anew(&mut self) -> Result<(), StoreError> {
         // By chance, so that nobody can have stored what looks like a record of it.
         self.generation = self.generation.wrapping_add(getrandom::u64().unwrap_or_default() | 1);
-        let mut header = [0; HEADER_BYTES];
+        let mut page = Record::blank();
+        let header = &mut page.bytes()[..HEADER_BYTES];
         header[..8].copy_from_slice(&MAGIC);
         header[8..16].copy_from_slice(&self.generation.to_le_bytes());
         let sum = sum_of([&header[..16], &[]]);
         header[16..].copy_from_slice(&sum);
-        let written = self.file.write_all_at(&header, 0);
-        self.durably(written, "emptying")?;
+        self.write(page.bytes(), 0, "emptying")?;
         (self.end, self.is_behind) = (0, false);
         Ok(())
     }
 
-    fn durably(&self, written: std::io::Result<()>, doing: &str) -> Result<(), StoreError> {
+    /// Writes blocks, durably.
+    fn write(&self, blocks: &[u8], at: u64, doing: &str) -> Result<(), StoreError> {
+        let written = match self.file.write_all_at(blocks, at) {
+            // A disk whose blocks are larger than ours.
+            Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => self.write_cached(blocks, at),
+            done => done,
+        };
         let done = written.and_then(|()| self.file.sync_data());
         done.map_err(|error| io_error(&format!("{doing} {}", self.path.display()), &error))
+    }
+
+    /// Writes through the page cache, from here on.
+    fn write_cached(&self, blocks: &[u8], at: u64) -> std::io::Result<()> {
+        rustix::fs::fcntl_setfl(&self.file, OFlags::empty())?;
+        self.file.write_all_at(blocks, at)
     }
 }
 

@@ -19,12 +19,12 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
 use self::file::{FILE_BYTES, Journal, RECORD_BYTES};
-use self::record::record_of;
+use self::record::{Record, record_bytes};
 use super::{Changes, Kv, Visit, scan_over};
 use crate::store::{Engine, StoreError};
 
 /// After how many journaled bytes the engine takes them.
-const CHECKPOINT_BYTES: u64 = 512 * 1024;
+const CHECKPOINT_BYTES: u64 = 1000 * 1024;
 
 /// An engine with a journal.
 pub(in crate::store) struct Journaled {
@@ -81,11 +81,11 @@ impl Kv for Journaled {
 
     fn write_ahead(&self, changes: &Changes) -> Result<(), StoreError> {
         let mut journal = self.journal.lock();
-        let mut record = record_of(changes);
-        if record.len() > RECORD_BYTES {
+        if record_bytes(changes) > RECORD_BYTES {
             return self.step_aside(&mut journal);
         }
-        if journal.is_behind || journal.end + record.len() as u64 > RECORD_BYTES as u64 {
+        let mut record = Record::of(changes);
+        if journal.is_behind || journal.end + record.bytes().len() as u64 > RECORD_BYTES as u64 {
             self.checkpoint(&mut journal)?;
         }
         journal.append(&mut record)

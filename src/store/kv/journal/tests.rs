@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::{Fault, Faulty, Memory};
 use super::file::{FILE, PAGE_BYTES};
-use super::record::{HEAD_BYTES, records_in};
+use super::record::{BLOCK_BYTES, HEAD_BYTES, records_in, seal};
 use super::*;
 use crate::store::StoreError;
 
@@ -94,6 +94,38 @@ fn a_last_record_that_is_cut_off_counts_for_nothing_and_those_before_it_do() {
     assert_eq!(rows(&journaled), three);
 }
 
+/// As records are whose last change does not fill them up.
+fn unfilled(changes: &Changes, generation: u64) -> Vec<u8> {
+    let mut record = vec![0; HEAD_BYTES];
+    for (key, row) in changes {
+        let row_bytes = row.as_ref().map_or(u32::MAX, |row| u32::try_from(row.len()).expect("small"));
+        record.extend_from_slice(&u32::try_from(key.len()).expect("small").to_le_bytes());
+        record.extend_from_slice(&row_bytes.to_le_bytes());
+        record.extend_from_slice(key);
+        record.extend_from_slice(row.as_deref().unwrap_or_default());
+    }
+    let body_bytes = (record.len() - HEAD_BYTES) as u64;
+    record[8..16].copy_from_slice(&body_bytes.to_le_bytes());
+    record.resize(record.len().next_multiple_of(64), 0);
+    seal(&mut record, generation);
+    record
+}
+
+#[test]
+fn records_fill_blocks_and_those_that_do_not_are_read_as_well() {
+    for size in (0..30).chain(4_000..4_200).chain(8_100..8_200) {
+        let written = changes(&[(1, Some(size)), (2, None)]);
+        let mut record = Record::of(&written);
+        let bytes = record.bytes();
+        assert_eq!((bytes.len() % BLOCK_BYTES, bytes.len()), (0, record_bytes(&written)), "{size}");
+        assert_eq!(bytes.as_ptr().align_offset(BLOCK_BYTES), 0);
+        seal(bytes, 7);
+        assert_eq!(records_in(bytes, 7), Ok(vec![written]), "{size}");
+    }
+    let (first, second) = (changes(&[(1, Some(10)), (0, None)]), changes(&[(2, Some(5_000))]));
+    assert_eq!(records_in(&[unfilled(&first, 7), unfilled(&second, 7)].concat(), 7), Ok(vec![first, second]));
+}
+
 #[test]
 fn a_record_written_ahead_is_applied_at_the_next_opening() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -115,7 +147,7 @@ fn damage_before_other_records_or_in_the_header_is_refused_in_words() {
         Err(StoreError::Corrupt(text)) => assert!(text.contains(FILE) && text.contains("restore"), "{what}: {text}"),
         other => panic!("{what}: {other:?}"),
     };
-    for at in (0..32).chain((PAGE_BYTES..ends[1]).step_by(7)) {
+    for at in (0..32).chain((PAGE_BYTES..ends[1]).step_by(61)) {
         let mut bytes = whole.clone();
         bytes[at] ^= 1 << (at % 8);
         refused(&bytes, &format!("flipped at {at}"));
