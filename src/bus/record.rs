@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::base::{CollectionId, ETag, PrincipalId, Revision, Utc};
-use crate::model::{Event, EventKind};
+use crate::model::{EndpointNews, Event, EventKind};
 
 /// The version of this shape. Fields may be added within a version.
 const SHAPE: u32 = 1;
@@ -65,6 +65,12 @@ pub fn kind_name(kind: &EventKind) -> &'static str {
         EventKind::CalendarUpdated { .. } => "calendar.updated",
         EventKind::CalendarDeleted { .. } => "calendar.deleted",
         EventKind::AccountBroken { .. } => "ingest.account_broken",
+        EventKind::EndpointNews { news, .. } => match news {
+            EndpointNews::Failing => "webhook.endpoint.failing",
+            EndpointNews::Recovered => "webhook.endpoint.recovered",
+            EndpointNews::Disabled => "webhook.endpoint.disabled",
+            EndpointNews::Exhausted => "webhook.endpoint.exhausted",
+        },
     }
 }
 
@@ -77,10 +83,12 @@ pub fn encode(event: &Event) -> Bytes {
         EventKind::CalendarCreated { name }
         | EventKind::CalendarUpdated { name }
         | EventKind::CalendarDeleted { name } => (name, None, None, None),
-        EventKind::AccountBroken { account, .. } => (account, None, None, None),
+        EventKind::AccountBroken { account: name, .. } | EventKind::EndpointNews { endpoint: name, .. } => {
+            (name, None, None, None)
+        }
     };
     let reason = match &event.kind {
-        EventKind::AccountBroken { reason, .. } => Some(reason.clone()),
+        EventKind::AccountBroken { reason, .. } | EventKind::EndpointNews { reason, .. } => Some(reason.clone()),
         _ => None,
     };
     let wire = Wire {
@@ -136,6 +144,8 @@ fn kind(wire: Wire) -> Result<EventKind, RecordError> {
         text.as_deref().and_then(unhex).ok_or_else(|| RecordError::Shape(format!("`{field}` is no tag")))
     };
     let (name, uid) = (wire.name, wire.uid);
+    let reason = wire.reason.unwrap_or_default();
+    let news = |news| EventKind::EndpointNews { endpoint: name.clone(), news, reason: reason.clone() };
     Ok(match wire.kind.as_str() {
         "event.created" => EventKind::ObjectCreated { name, uid, etag: tag(wire.etag, "etag")? },
         "event.updated" => {
@@ -145,7 +155,11 @@ fn kind(wire: Wire) -> Result<EventKind, RecordError> {
         "calendar.created" => EventKind::CalendarCreated { name },
         "calendar.updated" => EventKind::CalendarUpdated { name },
         "calendar.deleted" => EventKind::CalendarDeleted { name },
-        "ingest.account_broken" => EventKind::AccountBroken { account: name, reason: wire.reason.unwrap_or_default() },
+        "ingest.account_broken" => EventKind::AccountBroken { account: name, reason },
+        "webhook.endpoint.failing" => news(EndpointNews::Failing),
+        "webhook.endpoint.recovered" => news(EndpointNews::Recovered),
+        "webhook.endpoint.disabled" => news(EndpointNews::Disabled),
+        "webhook.endpoint.exhausted" => news(EndpointNews::Exhausted),
         _ => return Err(RecordError::Shape("its type is unknown".to_owned())),
     })
 }
@@ -182,6 +196,10 @@ mod tests {
         }
     }
 
+    fn news(news: EndpointNews) -> EventKind {
+        EventKind::EndpointNews { endpoint: "ep_5XBP26PVZB9ZE".to_owned(), news, reason: "timeout".to_owned() }
+    }
+
     fn kinds() -> Vec<EventKind> {
         let name = || "a.ics".to_owned();
         let (etag, before) = (ETag([0xab; 16]), ETag([0x01; 16]));
@@ -193,6 +211,10 @@ mod tests {
             EventKind::CalendarUpdated { name: name() },
             EventKind::CalendarDeleted { name: name() },
             EventKind::AccountBroken { account: "zoom/a".to_owned(), reason: "revoked".to_owned() },
+            news(EndpointNews::Failing),
+            news(EndpointNews::Recovered),
+            news(EndpointNews::Disabled),
+            news(EndpointNews::Exhausted),
         ]
     }
 

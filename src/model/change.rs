@@ -99,4 +99,26 @@ pub enum EventKind {
         /// Why, in our words.
         reason: String,
     },
+    /// Something is to be known of an endpoint of webhooks itself. Its owner's other endpoints may hear of it.
+    EndpointNews {
+        /// Which: `ep_5XBP26PVZB9ZE`.
+        endpoint: String,
+        /// What.
+        news: EndpointNews,
+        /// Why, in our words; may be empty.
+        reason: String,
+    },
+}
+
+/// What is to be known of an endpoint of webhooks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EndpointNews {
+    /// It fails: several attempts in a row came to nothing.
+    Failing,
+    /// It works again.
+    Recovered,
+    /// Nothing is sent to it any more until somebody resumes it.
+    Disabled,
+    /// A message to it was given up: the first since it worked.
+    Exhausted,
 }

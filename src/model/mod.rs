@@ -12,7 +12,7 @@ mod principal;
 mod shelf;
 
 pub use acl::{Ace, AcePrincipal, Privilege, Privileges};
-pub use change::{Change, ChangeKind, Event, EventKind};
+pub use change::{Change, ChangeKind, EndpointNews, Event, EventKind};
 pub use collection::{CalendarSettings, Collection, CollectionKind, Components, SyncToken};
 pub use lock::{Lock, LockDepth, LockScope};
 pub use object::{Index, IndexRow, Object};

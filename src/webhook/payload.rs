@@ -57,7 +57,7 @@ pub(super) fn rfc3339(at: crate::base::Utc) -> String {
 /// What everybody may know who hears of the event at all.
 async fn common(context: &Context, event: &Event) -> Result<Map<String, Value>, Error> {
     let mut data = Map::new();
-    if let EventKind::AccountBroken { .. } = event.kind {
+    if matches!(event.kind, EventKind::AccountBroken { .. } | EventKind::EndpointNews { .. }) {
         return Ok(data);
     }
     data.insert("calendar_id".into(), event.collection.to_string().into());
@@ -101,6 +101,11 @@ async fn about(context: &Context, event: &Event, data: &mut Map<String, Value>) 
         }
         EventKind::AccountBroken { account, reason } => {
             data.insert("account".into(), account.as_str().into());
+            data.insert("reason".into(), reason.as_str().into());
+            return Ok(());
+        }
+        EventKind::EndpointNews { endpoint, reason, .. } => {
+            data.insert("endpoint".into(), endpoint.as_str().into());
             data.insert("reason".into(), reason.as_str().into());
             return Ok(());
         }

@@ -209,3 +209,50 @@ async fn what_makes_no_sense_is_refused_by_name() {
     }
     assert!(webhooks::endpoints(house.context(), Actor::System).await.expect("listed").is_empty());
 }
+
+const NEWS: [EventType; 4] = [
+    EventType::EndpointFailing,
+    EventType::EndpointRecovered,
+    EventType::EndpointDisabled,
+    EventType::EndpointExhausted,
+];
+
+#[tokio::test]
+async fn an_owners_other_endpoint_hears_that_one_fails_and_works_again() {
+    let house = House::new(quick(&[0, 5, 5, 5, 5, 5])).await;
+    let failing = Receiver::start(|n, _| if n < 4 { Act::Answer(500, "") } else { GOOD }).await;
+    let (listener, stranger) = (Receiver::good().await, Receiver::good().await);
+    let id = house.endpoint(&failing).await;
+    let hears = NewEndpoint { events: NEWS.to_vec(), ..house.new_endpoint(&listener.url()).await };
+    house.add(hears.clone()).await;
+    let bobs = Owner::User(house.user("bob").await);
+    house.add(NewEndpoint { owner: bobs, url: stranger.url(), ..hears }).await;
+    house.put("u1", "x").await;
+    let seen = listener.wait_for(2).await;
+    let mut kinds: Vec<_> = seen.iter().map(|one| one.kind().to_owned()).collect();
+    kinds.sort();
+    assert_eq!(kinds, ["webhook.endpoint.failing", "webhook.endpoint.recovered"]);
+    assert!(seen.iter().all(|one| one.body["data"]["endpoint"] == id.to_string().as_str()), "{seen:?}");
+    assert_eq!((stranger.count(), failing.count()), (0, 5), "nobody else hears of it, nor the one itself");
+}
+
+/// Two that fail and hear of each other: one word about each change that was lost, and none about the words.
+#[tokio::test]
+async fn endpoints_that_fail_do_not_tell_of_each_other_for_ever() {
+    let house = House::new(quick(&[0, 5])).await;
+    let bad = Receiver::start(|_, _| Act::Answer(500, "")).await;
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let events = [&NEWS[..], &[EventType::EventCreated]].concat();
+        ids.push(house.add(NewEndpoint { events, ..house.new_endpoint(&bad.url()).await }).await.0.id);
+    }
+    house.put("u1", "x").await;
+    for id in ids {
+        // Two of the change, two of what became of the other's.
+        house.wait_for_attempts(id, 4).await;
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let told = house.context().store.events(0, 100).await.expect("the store reads").rows;
+    let news = told.iter().filter(|event| EventType::of(&event.kind).is_of_endpoint()).count();
+    assert_eq!(news, 2, "{told:?}");
+}

@@ -84,7 +84,7 @@ pub(super) async fn one(found: &Overview, now: Utc, output: &Output) {
     let all = |texts: String, all: &str| if texts.is_empty() { all.to_owned() } else { texts };
     rows.push(("calendars", all(found.calendars.join(", "), "all that its user may read")));
     let events: Vec<_> = endpoint.events.iter().map(|kind| kind.name()).collect();
-    rows.push(("events", all(events.join(", "), "all but freebusy.changed")));
+    rows.push(("events", all(events.join(", "), "all but freebusy.changed and webhook.endpoint.*")));
     let rate = endpoint.rate;
     let text = format!("{}/s, {} at once, {} under way", rate.per_second, rate.burst, rate.in_flight_max);
     rows.push(("rate", text));

@@ -20,11 +20,14 @@ use tokio::time::Instant;
 
 use self::events::Events;
 use crate::base::CollectionId;
+use crate::model::{EndpointNews, EventKind};
 use crate::outbound::Client;
 use crate::service::outbox;
-use crate::service::webhooks::{self, Ask, Claim, Class, Entry, Hearing, Notice, Outcome, Plan, SERVER, Times};
+use crate::service::webhooks::{
+    self, Ask, Claim, Class, EndpointId, Entry, Hearing, Notice, Outcome, Plan, SERVER, Times, ledger,
+};
 use crate::service::{Context, Error};
-use crate::store::{Batch, Write};
+use crate::store::{Batch, Draft, Write};
 use crate::webhook::{Prepared, Press, now, send};
 
 /// Events handed out in one round.
@@ -363,27 +366,46 @@ impl Dispatcher {
         });
     }
 
+    /// Owners are told: a line in the log, a count, and an event that their other endpoints may hear of.
     async fn tell(&mut self, notice: &Notice) -> Result<(), Error> {
-        let kind = match notice {
-            Notice::Failing(id, class) => {
+        let (id, event, news, why) = match notice {
+            Notice::Failing(id, class, event) => {
                 tracing::warn!(endpoint = %id, class = class.name(), "webhook.endpoint.failing");
-                "failing"
+                (*id, *event, EndpointNews::Failing, class.name().to_owned())
             }
-            Notice::Recovered(id) => {
+            Notice::Recovered(id, event) => {
                 tracing::info!(endpoint = %id, "webhook.endpoint.recovered");
-                "recovered"
+                (*id, *event, EndpointNews::Recovered, String::new())
             }
-            Notice::Disable(id, reason) => match webhooks::disable(&self.context, *id, reason).await {
+            Notice::Exhausted(id, class, event) => {
+                tracing::warn!(endpoint = %id, class = class.name(), "webhook.endpoint.exhausted");
+                (*id, *event, EndpointNews::Exhausted, class.name().to_owned())
+            }
+            Notice::Disable(id, reason, event) => match webhooks::disable(&self.context, *id, reason).await {
                 Ok(_) => {
                     tracing::warn!(endpoint = %id, reason, "webhook.endpoint.disabled");
-                    "disabled"
+                    (*id, *event, EndpointNews::Disabled, reason.clone())
                 }
                 // Removed meanwhile.
                 Err(Error::NotFound) => return Ok(()),
                 Err(error) => return Err(error),
             },
         };
-        metrics::counter!("kalends_webhook_notices_total", "kind" => kind).increment(1);
+        self.announce(id, event, news, why).await?;
+        metrics::counter!("kalends_webhook_notices_total", "kind" => name_of(news)).increment(1);
+        Ok(())
+    }
+
+    /// Puts the news into the outbox, unless the delivery that made it was of such news itself: two endpoints that fail would go on
+    /// telling of each other for ever.
+    async fn announce(&mut self, id: EndpointId, event: u64, news: EndpointNews, reason: String) -> Result<(), Error> {
+        let cause = self.events.get(&self.context, event).await?;
+        let of_news = cause.is_some_and(|event| matches!(event.kind, EventKind::EndpointNews { .. }));
+        let Some(endpoint) = ledger::endpoint(&self.context, id).await?.filter(|_| !of_news) else { return Ok(()) };
+        let owner = endpoint.owner.principal();
+        let kind = EventKind::EndpointNews { endpoint: id.to_string(), news, reason };
+        let events = vec![Draft { owner, collection: CollectionId(0), kind }];
+        self.context.store.commit(Batch { at: self.context.clock.now(), events, ..Batch::default() }).await?;
         Ok(())
     }
 
@@ -419,6 +441,15 @@ impl Dispatcher {
             self.unsaved.push(outbox::put(outbox::WEBHOOKS, self.position));
             self.round(Claiming::No).await;
         }
+    }
+}
+
+fn name_of(news: EndpointNews) -> &'static str {
+    match news {
+        EndpointNews::Failing => "failing",
+        EndpointNews::Recovered => "recovered",
+        EndpointNews::Disabled => "disabled",
+        EndpointNews::Exhausted => "exhausted",
     }
 }
 

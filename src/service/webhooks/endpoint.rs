@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::base::{CollectionId, PrincipalId, Secret, Utc};
-use crate::model::EventKind;
+use crate::model::{EndpointNews, EventKind};
 
 /// An endpoint's id, random. Written `ep_` and 13 digits of Crockford's base 32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -55,6 +55,16 @@ pub enum Owner {
     Server,
 }
 
+impl Owner {
+    /// Whose it is in the outbox. The administrator's command line is nobody's.
+    pub fn principal(self) -> PrincipalId {
+        match self {
+            Self::User(id) => id,
+            Self::Server => PrincipalId(0),
+        }
+    }
+}
+
 /// A kind of event as receivers know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum EventType {
@@ -76,6 +86,14 @@ pub enum EventType {
     AccountBroken,
     /// `webhook.test`, sent on demand to whoever asked for it.
     Test,
+    /// `webhook.endpoint.failing`: another endpoint of the same owner fails.
+    EndpointFailing,
+    /// `webhook.endpoint.recovered`: it works again.
+    EndpointRecovered,
+    /// `webhook.endpoint.disabled`: nothing is sent to it any more.
+    EndpointDisabled,
+    /// `webhook.endpoint.exhausted`: a message to it was given up.
+    EndpointExhausted,
 }
 
 impl EventType {
@@ -89,6 +107,10 @@ impl EventType {
         Self::CalendarDeleted,
         Self::FreebusyChanged,
         Self::AccountBroken,
+        Self::EndpointFailing,
+        Self::EndpointRecovered,
+        Self::EndpointDisabled,
+        Self::EndpointExhausted,
         Self::Test,
     ];
 
@@ -103,6 +125,10 @@ impl EventType {
             Self::CalendarDeleted => "calendar.deleted",
             Self::FreebusyChanged => "freebusy.changed",
             Self::AccountBroken => "ingest.account_broken",
+            Self::EndpointFailing => "webhook.endpoint.failing",
+            Self::EndpointRecovered => "webhook.endpoint.recovered",
+            Self::EndpointDisabled => "webhook.endpoint.disabled",
+            Self::EndpointExhausted => "webhook.endpoint.exhausted",
             Self::Test => "webhook.test",
         }
     }
@@ -117,7 +143,21 @@ impl EventType {
             EventKind::CalendarUpdated { .. } => Self::CalendarUpdated,
             EventKind::CalendarDeleted { .. } => Self::CalendarDeleted,
             EventKind::AccountBroken { .. } => Self::AccountBroken,
+            EventKind::EndpointNews { news, .. } => match news {
+                EndpointNews::Failing => Self::EndpointFailing,
+                EndpointNews::Recovered => Self::EndpointRecovered,
+                EndpointNews::Disabled => Self::EndpointDisabled,
+                EndpointNews::Exhausted => Self::EndpointExhausted,
+            },
         }
+    }
+
+    /// Whether it is about an endpoint itself: heard of by those that ask for it alone.
+    pub fn is_of_endpoint(self) -> bool {
+        matches!(
+            self,
+            Self::EndpointFailing | Self::EndpointRecovered | Self::EndpointDisabled | Self::EndpointExhausted
+        )
     }
 
     /// Whether it is about an object in a calendar.
@@ -129,7 +169,7 @@ impl EventType {
 /// A text that names no type of event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no type of event: use event.created, event.updated, event.deleted, calendar.created, calendar.updated, calendar.deleted, freebusy.changed or ingest.account_broken"
+    "`{0}` is no type of event: use event.created, event.updated, event.deleted, calendar.created, calendar.updated, calendar.deleted, freebusy.changed, ingest.account_broken, webhook.endpoint.failing, webhook.endpoint.recovered, webhook.endpoint.disabled or webhook.endpoint.exhausted"
 )]
 pub struct EventTypeError(String);
 
@@ -218,7 +258,7 @@ pub struct Endpoint {
     pub description: String,
     /// The calendars it wants to hear of; empty: all that its owner may read.
     pub calendars: Vec<CollectionId>,
-    /// The types it wants to hear of; empty: all but `freebusy.changed`.
+    /// The types it wants to hear of; empty: all but `freebusy.changed` and those about endpoints.
     pub events: Vec<EventType>,
     /// In which order.
     pub order: Order,
@@ -247,6 +287,7 @@ impl Endpoint {
     pub fn wants(&self, kind: EventType) -> bool {
         match (self.events.as_slice(), kind) {
             ([], EventType::FreebusyChanged) => false,
+            ([], kind) if kind.is_of_endpoint() => false,
             ([], _) | (_, EventType::Test) => true,
             (events, _) => events.contains(&kind),
         }

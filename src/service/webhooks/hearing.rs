@@ -41,7 +41,7 @@ impl Hearing {
         endpoint: &Endpoint,
         event: &Event,
     ) -> Result<Option<EventType>, StoreError> {
-        if event.seq <= endpoint.after || !endpoint.hears_of(event.collection) {
+        if event.seq <= endpoint.after {
             return Ok(None);
         }
         self.would_hear(context, endpoint, event).await
@@ -58,6 +58,12 @@ impl Hearing {
         event: &Event,
     ) -> Result<Option<EventType>, StoreError> {
         let kind = EventType::of(&event.kind);
+        if let EventKind::EndpointNews { endpoint: about, .. } = &event.kind {
+            // Its owner alone, and never by the endpoint that it is about.
+            let hears =
+                endpoint.wants(kind) && endpoint.owner.principal() == event.owner && *about != endpoint.id.to_string();
+            return Ok(hears.then_some(kind));
+        }
         let busy = kind.is_of_object() && endpoint.wants(EventType::FreebusyChanged);
         if !endpoint.hears_of(event.collection) || !(endpoint.wants(kind) || busy) {
             return Ok(None);

@@ -94,8 +94,10 @@ pub(super) async fn deliveries_by(
                 return with_texts(context, endpoint, &span, found, next).await;
             }
             let calendar = match &event {
-                Some(event) => label(context, event.collection, &mut labels).await?,
-                None => String::new(),
+                Some(event) if !EventType::of(&event.kind).is_of_endpoint() => {
+                    label(context, event.collection, &mut labels).await?
+                }
+                _ => String::new(),
             };
             let mut told = told(endpoint, number, event, calendar);
             (told.story.fate, told.story.reason) = (mark.fate(), mark.reason());

@@ -41,12 +41,14 @@ pub struct Times {
 /// What its owner is to be told of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// It fails.
-    Failing(EndpointId, Class),
+    /// It fails, as the delivery of that event showed.
+    Failing(EndpointId, Class, u64),
     /// It works again.
-    Recovered(EndpointId),
+    Recovered(EndpointId, u64),
     /// It is to be disabled, for this reason.
-    Disable(EndpointId, String),
+    Disable(EndpointId, String, u64),
+    /// The delivery of that event was given up: the first since it worked.
+    Exhausted(EndpointId, Class, u64),
 }
 
 /// The places for requests that are under way.
@@ -406,12 +408,13 @@ impl Plan {
         let was_told = post.health.told.is_some();
         let was_bad = post.health.failing_since.is_some() || change == Change::Closed;
         post.health.delivered = Some(times.wall);
+        post.exhausted_told = false;
         if was_bad {
             post.health = Health { delivered: Some(times.wall), ..Health::default() };
             self.writes.push(ledger::put_health(id, &post.health));
         }
         if was_told {
-            self.notices.push(Notice::Recovered(id));
+            self.notices.push(Notice::Recovered(id, event));
         }
         None
     }
@@ -452,6 +455,9 @@ impl Plan {
                 post.forget(event);
                 post.leave_line(event, flight.calendar);
                 post.dead += 1;
+                if !std::mem::replace(&mut post.exhausted_told, true) {
+                    self.notices.push(Notice::Exhausted(id, outcome.class, event));
+                }
                 metrics::counter!("kalends_webhook_dead_total", "class" => outcome.class.name()).increment(1);
                 let letter = DeadLetter {
                     at: times.wall,
@@ -493,7 +499,7 @@ impl Plan {
         let tell = !told_lately && (attempt >= TOLD_AFTER || change == Change::Opened);
         if tell {
             health.told = Some(times.wall);
-            self.notices.push(Notice::Failing(outcome.endpoint, outcome.class));
+            self.notices.push(Notice::Failing(outcome.endpoint, outcome.class, outcome.event));
         }
         if new || tell || change == Change::Opened {
             self.writes.push(ledger::put_health(outcome.endpoint, health));
@@ -512,7 +518,7 @@ impl Plan {
         };
         // Nothing more goes, until its row says so and somebody has resumed it.
         post.hold_until = u64::MAX;
-        self.notices.push(Notice::Disable(outcome.endpoint, reason));
+        self.notices.push(Notice::Disable(outcome.endpoint, reason, outcome.event));
     }
 
     /// What is to be written down, in one batch, before anything claimed is sent.

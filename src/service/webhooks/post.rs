@@ -56,6 +56,8 @@ pub(super) struct Post {
     /// Until when the endpoint asked to be left alone.
     pub hold_until: u64,
     pub dead: u64,
+    /// Whether its owner was told that a delivery was given up, since it worked last.
+    pub exhausted_told: bool,
     pub flights: BTreeMap<u64, Flight>,
     pub frontier: Frontier,
     /// Whether the stored frontier is older.
@@ -88,6 +90,7 @@ impl Post {
             health,
             hold_until: 0,
             dead: 0,
+            exhausted_told: false,
             flights: BTreeMap::new(),
             frontier,
             frontier_moved: false,

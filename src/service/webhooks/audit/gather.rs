@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::super::ledger;
 use super::super::overview::calendar_label;
-use super::super::{Endpoint, Millis, TEST_EVENTS, webhook_id};
+use super::super::{Endpoint, EventType, Millis, TEST_EVENTS, webhook_id};
 use super::window::{Keep, Mark, Side, Sought, Window, tries_of};
 use super::{Audit, Fate, Report, Story};
 use crate::base::{CollectionId, Utc};
@@ -141,6 +141,7 @@ impl Stories<'_> {
 
     async fn story(&mut self, event: &Event, mark: Mark) -> Result<Story, StoreError> {
         let calendar = match self.labels.get(&event.collection) {
+            _ if EventType::of(&event.kind).is_of_endpoint() => String::new(),
             Some(label) => label.clone(),
             None => {
                 let label = calendar_label(self.context, event.collection).await?;

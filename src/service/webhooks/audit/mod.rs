@@ -225,7 +225,8 @@ impl Audit {
             let perhaps = !unanswered.is_empty();
             report.not_delivered.push(self.limit, || Missing { story: story.clone(), perhaps });
         }
-        if let Some(first) = taken.first() {
+        // What is about no calendar has no order in one.
+        if let Some(first) = taken.first().filter(|_| !story.calendar.is_empty()) {
             // An attempt without an answer may have been the one that brought it.
             let before = story.attempts.iter().filter(|attempt| attempt.end == End::NoAnswer);
             // When one began that the server did not see the end of is not known either.
