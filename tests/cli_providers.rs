@@ -1,6 +1,7 @@
 //! `kalends provider`, the real binary: with and without a running server, exit codes, and what is never printed.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -138,18 +139,23 @@ fn every_command_works_with_and_without_a_server() {
 }
 
 #[test]
-fn without_a_key_or_with_another_one_it_says_so() {
+fn without_a_key_one_is_made_and_with_another_one_it_says_so() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut user = kalends(dir.path(), None);
     user.args(["user", "add", "mara", "--password-stdin"]);
     done(&feed(user, "a-password\n"));
-    let none = add(dir.path(), "zoom --user mara --name z", "hook=s\n", None);
-    assert!(code(&none) == 1 && err(&none).contains("openssl rand -base64 32"), "{}", err(&none));
     let bad = add(dir.path(), "zoom --user mara --name z", "hook=s\n", Some("c2hvcnQ="));
     assert!(code(&bad) != 0 && err(&bad).contains("5 bytes"), "{}", err(&bad));
-    done(&add(dir.path(), "zoom --user mara --name z", "hook=s\n", Some(KEY)));
-    let mut other = kalends(dir.path(), Some("//////////////////////////////////////////8="));
-    other.args(["provider", "resume", "zoom/z", "--secrets-stdin"]);
-    let other = feed(other, "hook=t\n");
+    done(&add(dir.path(), "zoom --user mara --name z", "hook=s\n", None));
+    let key = dir.path().join("kalends.key");
+    let mode = std::fs::metadata(&key).expect("a key beside the data").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "nobody else reads it");
+    let resume = |key: Option<&str>| {
+        let mut resume = kalends(dir.path(), key);
+        resume.args(["provider", "resume", "zoom/z", "--secrets-stdin"]);
+        feed(resume, "hook=t\n")
+    };
+    let other = resume(Some(KEY));
     assert!(code(&other) == 1 && err(&other).contains("another key"), "{}", err(&other));
+    done(&resume(None));
 }
