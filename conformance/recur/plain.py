@@ -1,4 +1,4 @@
-"""The table of RFC 5545 section 3.3.10 day by day, for FREQ=DAILY and slower: slow, short, and of one piece with the text.
+"""The table of RFC 5545 section 3.3.10 day by day: slow, short, and of one piece with the text.
 
 It decides between libraries that disagree; it shares nothing with the expander.
 """
@@ -8,6 +8,8 @@ import datetime
 
 DAYS = ["MO", "TU", "WE", "TH", "FR", "SA", "SU"]
 ONE_DAY = datetime.timedelta(days=1)
+# How many seconds a period of the frequencies within a day has.
+UNITS = {"HOURLY": 3_600, "MINUTELY": 60, "SECONDLY": 1}
 
 
 def numbers(rule, part):
@@ -88,7 +90,7 @@ class Rule:
     def takes_by_start(self, day):
         """What the rule does not say is taken from DTSTART."""
         start = self.start
-        if self.freq == "DAILY" or self.byday or self.yeardays or self.monthdays:
+        if self.freq == "DAILY" or self.freq in UNITS or self.byday or self.yeardays or self.monthdays:
             return True
         if self.freq == "WEEKLY" or self.weeks:
             return day.weekday() == start.weekday()
@@ -98,10 +100,10 @@ class Rule:
 
 
 def times(rule, start, horizon, limit):
-    """The first `limit` times before `horizon`, DTSTART first whether it fits or not; `None` for faster frequencies."""
-    if rule["FREQ"] not in ("DAILY", "WEEKLY", "MONTHLY", "YEARLY"):
-        return None
+    """The first `limit` times before `horizon`, DTSTART first whether it fits or not."""
     plain, limit = Rule(rule, start), min(limit, int(rule.get("COUNT", limit)))
+    if plain.freq in UNITS:
+        return times_within_days(plain, horizon, limit)
     found, current, gathered = [start], None, []
     # The period that DTSTART lies in begins before it: positions count from there.
     day = start.date() - ONE_DAY * (366 if plain.positions else 0)
@@ -116,9 +118,54 @@ def times(rule, start, horizon, limit):
     return [time for time in found if time < horizon][:limit]
 
 
+def times_within_days(plain, horizon, limit):
+    """The same for periods shorter than a day: every day that fits, every period of it that INTERVAL and the rule take."""
+    unit, start = UNITS[plain.freq], plain.start
+    periods, offsets = periods_of_a_day(plain)
+    # Every period has the same times, so positions take the same of each.
+    offsets = at_positions(offsets, plain.positions)
+    # A day's periods are those of one remainder, so that a long interval need not be counted through.
+    by_remainder = {}
+    for period in periods:
+        by_remainder.setdefault(period % plain.interval, []).append(period)
+    first = (start.hour * 3_600 + start.minute * 60 + start.second) // unit
+    found, day = [start], start.date()
+    while offsets and day < horizon.date() and len(found) < limit:
+        if plain.takes(day):
+            before = (day - start.date()).days * (86_400 // unit) - first
+            for period in by_remainder.get(-before % plain.interval, []):
+                begin = datetime.datetime.combine(day, datetime.time()) + datetime.timedelta(seconds=period * unit)
+                found += [begin + offset for offset in offsets if begin + offset > start]
+                if len(found) >= limit:
+                    break
+        day += ONE_DAY
+    return [time for time in found if time < horizon][:limit]
+
+
+def periods_of_a_day(plain):
+    """The numbers of the periods of any day that BYHOUR, BYMINUTE and BYSECOND leave, and the times within one of them: parts finer
+    than the frequency expand it, or come from DTSTART."""
+    hours, minutes, seconds = (numbers(plain.rule, part) for part in ("BYHOUR", "BYMINUTE", "BYSECOND"))
+    hours = sorted(hours or range(24))
+    if plain.freq == "HOURLY":
+        within = [minute * 60 + second for minute in minutes or {plain.start.minute} for second in seconds or {plain.start.second}]
+        periods = hours
+    else:
+        minutes = [hour * 60 + minute for hour in hours for minute in sorted(minutes or range(60))]
+        if plain.freq == "MINUTELY":
+            within, periods = seconds or {plain.start.second}, minutes
+        else:
+            within, periods = {0}, [minute * 60 + second for minute in minutes for second in sorted(seconds or range(60))]
+    return periods, [datetime.timedelta(seconds=second) for second in sorted(within)]
+
+
 def chosen(gathered, positions, start):
     """What BYSETPOS leaves of a period's times, less those up to DTSTART."""
-    if positions:
-        last = len(gathered)
-        gathered = [time for at, time in enumerate(gathered) if at + 1 in positions or at - last in positions]
-    return [time for time in gathered if time > start]
+    return [time for time in at_positions(gathered, positions) if time > start]
+
+
+def at_positions(gathered, positions):
+    if not positions:
+        return gathered
+    last = len(gathered)
+    return [time for at, time in enumerate(gathered) if at + 1 in positions or at - last in positions]
