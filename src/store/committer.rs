@@ -234,10 +234,23 @@ impl<'a> Worker<'a> {
     }
 
     fn persist(&mut self, changes: &Changes, newest_event: u64) -> Result<(), StoreError> {
-        self.shared.persist(changes, newest_event)?;
+        if let Err(error) = self.shared.persist(changes, newest_event) {
+            self.distrust(&error);
+            return Err(error);
+        }
         self.gauge.wrote(changes);
         self.rewrite = self.rewrite.take().and_then(|rewrite| rewrite.follow(changes));
         Ok(())
+    }
+
+    /// After a failure: the engine may hold changes that nobody was told of. A copy of it that was begun before would
+    /// hold those of them that it has yet to copy, and not the others.
+    fn distrust(&mut self, error: &StoreError) {
+        if self.shared.takes_writes().is_err()
+            && let Some(rewrite) = self.rewrite.take()
+        {
+            rewrite.abandon(error.clone());
+        }
     }
 
     /// A little of what can wait.

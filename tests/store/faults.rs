@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use kalends::base::{CollectionId, Revision};
 use kalends::model::{EventKind, SyncToken};
-use kalends::store::kv::{Fault, Faulty, Memory};
+use kalends::store::kv::{Changes, Fault, Faulty, Kv, Memory, Visit};
 use kalends::store::{CommitError, Draft, Engine, Options, Store, StoreError};
 
-use crate::support::{OWNER, batch, commit, delete, found, names, options, put, runtime};
+use crate::support::{OWNER, Place, batch, commit, delete, found, names, options, put, runtime};
 
 fn in_memory() -> Options {
     options(std::path::Path::new("unused"), Engine::Memory)
@@ -142,6 +143,58 @@ fn power_cuts_leave_whole_batches() {
             assert_eq!(store.check().await.unwrap(), []);
         }
     });
+}
+
+/// Rows in memory that pass for those of a file in `Place`: so they can be rewritten, and fail.
+struct Posing(Faulty);
+
+impl Kv for Posing {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.0.get(key)
+    }
+
+    fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.0.scan(from, to, visit)
+    }
+
+    fn apply(&self, changes: &Changes) -> Result<(), StoreError> {
+        self.0.apply(changes)
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        self.0.sync()
+    }
+
+    fn disk_bytes(&self) -> Result<u64, StoreError> {
+        self.0.disk_bytes()
+    }
+
+    fn kind(&self) -> Engine {
+        Engine::Sled
+    }
+}
+
+/// A copy that was begun before would hold the part of the failed group that it had yet to copy.
+#[test]
+fn a_failed_write_ends_the_rewriting_under_way() {
+    let place = Place::new(Engine::Sled);
+    drop(place.open());
+    runtime().block_on(async {
+        let engine = Arc::new(Posing(Faulty::new(Arc::new(Memory::default()))));
+        let store = Store::open_on(engine.clone(), &place.options()).unwrap();
+        let (_, id) = found(&store).await;
+        let text = "x".repeat(20_000);
+        for n in 0..40 {
+            commit(&store, (0..25).map(|m| put(id, &format!("{n}-{m}"), &text)).collect()).await.unwrap();
+        }
+        engine.0.fail(Fault::Sync, StoreError::Io("the disk is gone".to_owned()));
+        // Both wait in the queue before the first piece is copied.
+        let (rewritten, written) = tokio::join!(store.compact(), commit(&store, vec![put(id, "new", "1")]));
+        assert!(written.is_err());
+        assert!(rewritten.is_err(), "{rewritten:?}");
+    });
+    let store = place.open();
+    assert_eq!(runtime().block_on(store.check()).unwrap(), [], "the old files are still the truth");
 }
 
 /// Nobody hears of what might still be lost.
