@@ -11,7 +11,7 @@ mod report;
 
 pub use report::line as log_attempt;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ struct Dispatcher {
     unsaved: Vec<Write>,
     /// What goes when it has.
     ready: Vec<Claim>,
-    notices: Vec<Notice>,
+    notices: VecDeque<Notice>,
     standings_at: Instant,
     swept_at: Instant,
     /// Requests under way in this process.
@@ -131,7 +131,7 @@ impl Dispatcher {
             asked: Vec::new(),
             unsaved: Vec::new(),
             ready: Vec::new(),
-            notices: Vec::new(),
+            notices: VecDeque::new(),
             standings_at: begun,
             swept_at: begun,
             under_way: 0,
@@ -229,9 +229,10 @@ impl Dispatcher {
             }
             self.send(claim);
         }
-        while let Some(notice) = self.notices.pop() {
+        // In their order: the last word about an endpoint is the one that holds.
+        while let Some(notice) = self.notices.pop_front() {
             if let Err(error) = self.tell(&notice).await {
-                self.notices.push(notice);
+                self.notices.push_front(notice);
                 return Err(error);
             }
         }
@@ -396,12 +397,16 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Puts the news into the outbox, unless the delivery that made it was of such news itself: two endpoints that fail would go on
-    /// telling of each other for ever.
+    /// Puts the news into the outbox. That something fails is left out if the delivery that showed it was of such news itself: two
+    /// endpoints that fail would go on telling of each other for ever. Its end, and that an endpoint was disabled, is always told.
     async fn announce(&mut self, id: EndpointId, event: u64, news: EndpointNews, reason: String) -> Result<(), Error> {
-        let cause = self.events.get(&self.context, event).await?;
-        let of_news = cause.is_some_and(|event| matches!(event.kind, EventKind::EndpointNews { .. }));
-        let Some(endpoint) = ledger::endpoint(&self.context, id).await?.filter(|_| !of_news) else { return Ok(()) };
+        if matches!(news, EndpointNews::Failing | EndpointNews::Exhausted) {
+            let cause = self.events.get(&self.context, event).await?;
+            if cause.is_some_and(|event| matches!(event.kind, EventKind::EndpointNews { .. })) {
+                return Ok(());
+            }
+        }
+        let Some(endpoint) = ledger::endpoint(&self.context, id).await? else { return Ok(()) };
         let owner = endpoint.owner.principal();
         let kind = EventKind::EndpointNews { endpoint: id.to_string(), news, reason };
         let events = vec![Draft { owner, collection: CollectionId(0), kind }];

@@ -192,6 +192,8 @@ pub async fn remove(context: &Context, name: &UserName) -> Result<(), AccountErr
     };
     commit(context, batch).await?;
     context.logins.forget(principal.id);
+    // All of them are known to be gone before the first one's deliveries are forgotten, which may take its time.
+    endpoints.iter().for_each(|endpoint| context.webhooks.changed(*endpoint));
     for endpoint in endpoints {
         if let Err(error) = webhooks::removal::forget(context, endpoint).await {
             // The user is gone all the same, and the sweep will find it.

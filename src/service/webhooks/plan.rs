@@ -504,6 +504,10 @@ impl Plan {
         if new || tell || change == Change::Opened {
             self.writes.push(ledger::put_health(outcome.endpoint, health));
         }
+        if post.hold_until == u64::MAX {
+            // It is being disabled already; this was under way then.
+            return;
+        }
         let patience = i64::try_from(self.settings.disable_days.saturating_mul(86_400_000)).unwrap_or(i64::MAX);
         let reason = if verdict == Verdict::Disable {
             "it answered 410 Gone: it wants no more".to_owned()
