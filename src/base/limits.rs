@@ -118,7 +118,7 @@ limits! {
     ingest_pages_max, "pages", 10_000, "the pull is given up and tried again", "Pages of one pull.";
     ingest_group_max, "records", 5_000, "the record is refused and counted", "Records that hang together as one meeting: a series, its exceptions, all copies.";
     ingest_answer_bytes_max, "bytes", 32 * 1024 * 1024, "the pull is given up and tried again", "One answer of a provider's API, or a feed.";
-    ingest_unproven_bytes_max, "bytes", 64 * 1024 * 1024, "503 with Retry-After", "Bodies of deliveries to hooks in memory before it is proven whose they are, all together.";
+    ingest_unproven_bytes_max, "bytes", 64 * 1024 * 1024, "503 with Retry-After", "Bodies of deliveries to hooks in memory before it is proven whose they are, all together, beyond the first 16 KiB of each.";
     // Delivery
     webhook_tests_max, "messages", 20, "429", "Test messages that wait for one endpoint: paused, or not answering.";
     // Logins

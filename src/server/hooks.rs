@@ -19,22 +19,31 @@ use crate::provider::{AccountKey, Delivery, receive};
 use crate::service::Context;
 use crate::service::providers::{Account, ProviderError};
 
-/// The bytes of bodies in memory that nobody has proven yet, all hooks together: whoever has no secret can send as many as there are
-/// connections.
+/// The part of a body that needs no room: nearly all notifications are smaller, so whoever takes all the room keeps none of them out.
+/// The number of connections bounds it.
+const FREE_BYTES: u64 = 16 * 1024;
+
+/// The bytes of bodies in memory that nobody has proven yet, all hooks together, beyond [`FREE_BYTES`] of each: whoever has no secret can
+/// send as many as there are connections.
 #[derive(Default)]
 pub(super) struct Unproven(AtomicU64);
 
 /// What one body holds of it, until it is dropped.
 struct Held<'a> {
     all: &'a Unproven,
+    /// What has come.
+    came: u64,
+    /// What of it is counted.
     bytes: u64,
 }
 
 impl Held<'_> {
     /// Takes so many more; `false` if that is more than `most`, all together.
     fn take(&mut self, bytes: u64, most: u64) -> bool {
-        self.bytes += bytes;
-        self.all.0.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) <= most
+        self.came += bytes;
+        let more = self.came.saturating_sub(FREE_BYTES).saturating_sub(self.bytes);
+        self.bytes += more;
+        more == 0 || self.all.0.fetch_add(more, Ordering::Relaxed).saturating_add(more) <= most
     }
 }
 
@@ -77,7 +86,7 @@ pub(super) async fn hook(
         return not_allowed("GET, POST");
     }
     let Some(key) = key else { return text(StatusCode::NOT_FOUND, "there is nothing here\n") };
-    let (mut held, most) = (Held { all: unproven, bytes: 0 }, context.limits.ingest_unproven_bytes_max);
+    let (mut held, most) = (Held { all: unproven, came: 0, bytes: 0 }, context.limits.ingest_unproven_bytes_max);
     let body = match read(body, |bytes| held.take(bytes, most)).await {
         Ok(body) => body,
         Err(response) => return *response,
