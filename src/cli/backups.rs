@@ -8,7 +8,7 @@ use super::output::{Exit, Output};
 use super::run::Failure;
 use super::{key, store_options};
 use crate::service::Context;
-use crate::service::providers::Providers;
+use crate::service::providers::{Providers, Vault};
 use crate::service::webhooks::secret;
 use crate::store::{BackupSize, Store, restore_backup};
 
@@ -52,9 +52,12 @@ pub(super) async fn restore(data: &Path, config: &Config, file: &Path) -> Result
     for finding in &findings {
         eprintln!("{finding}");
     }
-    keys(store, data, config).await?;
     let engine = config.store.engine.name();
     eprintln!("{rows} rows, {bytes} bytes restored to {} ({engine}); {} problems", data.display(), findings.len());
+    if let Err(error) = keys(store, data, config).await {
+        // What was restored is there all the same.
+        eprintln!("whether the key for secrets is here could not be seen: {error}");
+    }
     Ok(if findings.is_empty() { Exit::Done } else { Exit::Partial })
 }
 
@@ -62,9 +65,8 @@ pub(super) async fn restore(data: &Path, config: &Config, file: &Path) -> Result
 /// one may be put back yet.
 async fn keys(store: Store, data: &Path, config: &Config) -> Result<(), String> {
     let mut settings = config.providers.build(None).map_err(|error| error.to_string())?;
-    if settings.vault.is_none() {
-        settings.vault = key::known_vault(data)?;
-    }
+    let beside = key::known_vault(data)?;
+    settings.vault = Vault::either(settings.vault, beside);
     let mut context = Context::new(store, config.limits.clone());
     context.providers = Providers::new(settings);
     let locked = secret::locked(&context).await.map_err(|error| error.to_string())?;

@@ -42,7 +42,7 @@ use clap::Parser;
 use tokio::sync::mpsc;
 
 use crate::service::Context;
-use crate::service::providers::Providers;
+use crate::service::providers::{Providers, Vault};
 use crate::store::{Engine, Options, Store, StoreError};
 use args::{AppPassword, Arguments, Calendar, ConfigVerb, Place, Serve, User, Verb};
 use command::{Command, ImportFile, Listing};
@@ -171,9 +171,8 @@ fn open_store(data: &Path, config: &Config) -> Result<Store, StoreError> {
 fn context(store: Store, data: &Path, config: &Config) -> Result<Context, String> {
     let mut settings =
         config.providers.build(config.server.public_url.as_deref()).map_err(|error| error.to_string())?;
-    if settings.vault.is_none() {
-        settings.vault = Some(key::vault(data)?);
-    }
+    let beside = if settings.vault.is_some() { key::known_vault(data)? } else { Some(key::vault(data)?) };
+    settings.vault = Vault::either(settings.vault, beside);
     let mut context = Context::new(store, config.limits.clone());
     context.providers = Providers::new(settings);
     context.webhooks = crate::service::webhooks::Desk::new(config.webhooks.settings());

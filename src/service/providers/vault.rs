@@ -47,6 +47,8 @@ pub enum VaultError {
 pub struct Vault {
     key: LessSafeKey,
     mark: [u8; MARK_BYTES],
+    /// Another key's, under which things may have been sealed before this key came.
+    former: Option<Box<Vault>>,
 }
 
 impl fmt::Debug for Vault {
@@ -89,7 +91,16 @@ impl Vault {
         let hash = Sha256::new().chain_update(b"kalends vault").chain_update(&bytes).finalize();
         let mut mark = [0; MARK_BYTES];
         mark.copy_from_slice(&hash[..MARK_BYTES]);
-        Ok(Self { key: LessSafeKey::new(unbound), mark })
+        Ok(Self { key: LessSafeKey::new(unbound), mark, former: None })
+    }
+
+    /// One that seals under the configured key, and opens what was sealed under the key beside the data as well: a key that is configured
+    /// later must not lock what is there already.
+    pub fn either(configured: Option<Self>, beside: Option<Self>) -> Option<Self> {
+        match (configured, beside) {
+            (Some(configured), beside) => Some(Self { former: beside.map(Box::new), ..configured }),
+            (None, beside) => beside,
+        }
     }
 
     /// Seals `secrets` for the account `key`: they open for no other.
@@ -145,7 +156,8 @@ impl Vault {
             return Err(damaged());
         }
         if head[1..=MARK_BYTES] != self.mark {
-            return Err(VaultError::OtherKey(whose.to_owned()));
+            let other = || Err(VaultError::OtherKey(whose.to_owned()));
+            return self.former.as_ref().map_or_else(other, |former| former.open_bytes(whose, sealed));
         }
         let nonce = Nonce::try_assume_unique_for_key(&head[1 + MARK_BYTES..]).map_err(|_| damaged())?;
         let mut bytes = box_.to_vec();
@@ -184,6 +196,20 @@ mod tests {
         for end in 0..sealed.len() {
             assert!(vault(1).open(&key("a"), &sealed[..end]).is_err(), "{end} bytes");
         }
+    }
+
+    #[test]
+    fn a_key_that_is_configured_later_locks_nothing() {
+        let both = || Vault::either(Some(vault(1)), Some(vault(2))).expect("two keys");
+        let secrets = AccountSecrets { hook: Some(Secret::new("s".to_owned())), ..AccountSecrets::default() };
+        assert_eq!(both().open(&key("a"), &vault(2).seal(&key("a"), &secrets)), Ok(secrets.clone()));
+        assert_eq!(
+            vault(1).open(&key("a"), &both().seal(&key("a"), &secrets)),
+            Ok(secrets.clone()),
+            "it seals under the first"
+        );
+        let third = vault(3).seal(&key("a"), &secrets);
+        assert_eq!(both().open(&key("a"), &third), Err(VaultError::OtherKey("zoom/a".to_owned())));
     }
 
     #[test]
