@@ -279,15 +279,17 @@ impl App {
     }
 }
 
-/// What comes of `work`; `None` if it takes longer than `time_max`. Most work never waits, and then no timer is made.
+/// What comes of `work`; `None` if it takes longer than `time_max` from now. Most work never waits, and then no timer is made.
 async fn in_time<T>(time_max: Duration, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
+    let end = Instant::now() + time_max;
     let mut deadline: Option<Pin<Box<Sleep>>> = None;
     poll_fn(|cx| match work.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(Some(done)),
         Poll::Pending => {
-            let deadline = deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(time_max)));
-            deadline.as_mut().poll(cx).map(|()| None)
+            let deadline = deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end.into())));
+            // Work that has used up its turn must not keep the end from being seen.
+            pin!(tokio::task::unconstrained(deadline.as_mut())).poll(cx).map(|()| None)
         }
     })
     .await
