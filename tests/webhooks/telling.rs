@@ -148,6 +148,22 @@ async fn in_order_means_one_at_a_time_for_each_calendar() {
     assert!(sequences.is_sorted(), "{sequences:?}");
 }
 
+/// What waits when the order is changed goes first.
+#[tokio::test]
+async fn an_endpoint_that_comes_to_be_in_order_forgets_nothing_that_waits() {
+    let house = House::new(quick(&[0, 300, 300])).await;
+    let receiver = Receiver::start(|n, _| if n == 0 { Act::Answer(500, "") } else { GOOD }).await;
+    let id = house.endpoint(&receiver).await;
+    house.put("u1", "x").await;
+    house.wait_for_attempts(id, 1).await;
+    let changes = webhooks::Changes { order: Some(Order::InOrder), ..webhooks::Changes::default() };
+    webhooks::change(house.context(), Actor::System, id, changes).await.expect("it is changed");
+    house.put("u2", "x").await;
+    let seen = receiver.wait_for(3).await;
+    let uids: Vec<_> = seen.iter().map(|one| one.body["data"]["uid"].clone()).collect();
+    assert_eq!(uids, ["u1", "u1", "u2"]);
+}
+
 #[tokio::test]
 async fn latest_only_leaves_out_what_was_overtaken() {
     let mut house = House::silent(quick(&[0, 30])).await;

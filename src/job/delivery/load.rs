@@ -113,6 +113,10 @@ impl Dispatcher {
                 continue;
             };
             let health = ledger::health(&self.context, id).await?;
+            if self.plan.endpoints().any(|known| known.id == id && known.order != endpoint.order) {
+                // What waits is kept in another way for each order, so it is read anew. What is under way may go twice.
+                self.plan.remove(id);
+            }
             if self.plan.update(endpoint.clone(), usable(id, secrets), health) {
                 self.load_waiting(id).await?;
             } else {

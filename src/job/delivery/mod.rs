@@ -96,6 +96,8 @@ struct Dispatcher {
     /// What came since the last round.
     outcomes: Vec<Outcome>,
     asked: Vec<Ask>,
+    /// The position, until the lots of what was handed out are written with it.
+    handed_out: Vec<Write>,
     /// What the store has not taken yet.
     unsaved: Vec<Write>,
     /// What goes when it has.
@@ -129,6 +131,7 @@ impl Dispatcher {
             asks,
             outcomes: Vec::new(),
             asked: Vec::new(),
+            handed_out: Vec::new(),
             unsaved: Vec::new(),
             ready: Vec::new(),
             notices: VecDeque::new(),
@@ -186,7 +189,8 @@ impl Dispatcher {
         // Read before the endpoints are: none that was there before an event is passed over with it.
         let newest = *self.context.store.newest_event().borrow();
         self.follow_changes().await?;
-        let mut writes = self.hand_out(newest).await?;
+        let position = self.hand_out(newest).await?;
+        self.handed_out.extend(position);
         self.take_outcomes();
         let told = self.take_reports();
         let times = self.times();
@@ -203,6 +207,8 @@ impl Dispatcher {
         }
         self.notices.extend(self.plan.notices());
         report::lines(&self.plan, &self.events);
+        // The position goes with the lots: after an error in between, both wait for the next round.
+        let mut writes = std::mem::take(&mut self.handed_out);
         writes.extend(self.plan.writes(times.wall));
         self.save(writes).await?;
         for answer in told {
@@ -273,7 +279,7 @@ impl Dispatcher {
         self.hearing.refresh();
         let events: Vec<Arc<_>> = page.rows.into_iter().map(Arc::new).collect();
         let endpoints: Vec<_> = self.plan.endpoints().cloned().collect();
-        let mut owed = false;
+        let mut heard: Vec<(EndpointId, Vec<Entry>)> = Vec::new();
         for endpoint in endpoints {
             let mut entries: Vec<Entry> = Vec::new();
             for event in &events {
@@ -281,8 +287,12 @@ impl Dispatcher {
                     entries.push((event.seq, event.collection));
                 }
             }
-            owed |= !entries.is_empty();
-            self.plan.owe(endpoint.id, &entries);
+            heard.push((endpoint.id, entries));
+        }
+        // Only now that nothing can fail any more: an error in between would owe the first ones the same again.
+        let owed = heard.iter().any(|(_, entries)| !entries.is_empty());
+        for (id, entries) in &heard {
+            self.plan.owe(*id, entries);
         }
         for event in events {
             self.events.keep(event);

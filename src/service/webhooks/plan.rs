@@ -171,8 +171,12 @@ impl Plan {
     pub fn known_waiting(&mut self, id: EndpointId, event: u64, row: WaitingRow, calendar: CollectionId, times: Times) {
         let longest = self.settings.schedule.longest_ms();
         let Some(post) = self.posts.get_mut(&id) else { return };
-        let known = post.waits(event).is_some_and(|known| known == row);
-        if known || post.flights.contains_key(&event) {
+        if let Some(flight) = post.flights.get_mut(&event) {
+            // The row came while it was under way: it goes with it.
+            flight.stored = true;
+            return;
+        }
+        if post.waits(event).is_some_and(|known| known == row) {
             return;
         }
         // A wall clock that was set back does not hold it up for longer than the schedule would.
