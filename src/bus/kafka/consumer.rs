@@ -134,6 +134,25 @@ impl ConsumerContext for Watch {
     }
 }
 
+/// Of each partition: committed, or its begin where nothing is, and its end.
+fn ends_of(
+    client: &StreamConsumer<Watch>,
+    topic: &str,
+    partitions: &[i32],
+) -> Result<Vec<(i32, (i64, i64))>, KafkaError> {
+    let mut list = TopicPartitionList::new();
+    for partition in partitions {
+        list.add_partition(topic, *partition);
+    }
+    let committed = client.committed_offsets(list, ANSWER)?;
+    let ends = committed.elements().into_iter().map(|element| {
+        let (begin, end) = client.fetch_watermarks(topic, element.partition(), ANSWER)?;
+        let done = if let Offset::Offset(offset) = element.offset() { offset } else { begin };
+        Ok((element.partition(), (done, end)))
+    });
+    ends.collect()
+}
+
 fn numbers(list: &TopicPartitionList) -> Vec<i32> {
     list.elements().iter().map(rdkafka::topic_partition_list::TopicPartitionListElem::partition).collect()
 }
@@ -185,6 +204,29 @@ impl KafkaConsumer {
         let client = Arc::clone(&self.client);
         let done = tokio::task::spawn_blocking(move || call(&client)).await;
         done.map_err(|error| BusError::Broken(error.to_string()))?.map_err(|error| bus_error(&error))
+    }
+
+    /// Asks the broker for the ends of partitions that were given while the member is paused: it fetches nothing, so no statistics
+    /// know them, and a backlog would pass for none.
+    async fn ask_for_ends(&self) -> Result<(), BusError> {
+        let unknown: Vec<i32> = {
+            let state = self.watch.state.lock();
+            let unknown = state.assigned.iter().filter(|partition| !state.ends.contains_key(partition)).copied();
+            if state.paused { unknown.collect() } else { Vec::new() }
+        };
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let topic = self.watch.topic.clone();
+        let ends = self.blocking(move |client| ends_of(client, &topic, &unknown)).await?;
+        let mut state = self.watch.state.lock();
+        for (partition, ends) in ends {
+            if state.assigned.contains(&partition) {
+                state.ends.entry(partition).or_insert(ends);
+            }
+        }
+        state.behind_since = (state.behind() > 0).then(|| state.behind_since.unwrap_or(SystemClock.now()));
+        Ok(())
     }
 
     fn list(&self, positions: &[Position], add: i64) -> Result<TopicPartitionList, BusError> {
@@ -315,6 +357,9 @@ impl Consumer for KafkaConsumer {
     }
 
     async fn lag(&self) -> Lag {
+        if let Err(error) = self.ask_for_ends().await {
+            tracing::info!(group = self.watch.group, error = %error, "bus.ends_unknown");
+        }
         let state = self.watch.state.lock();
         let (in_hand, oldest) = state.tracker.in_hand();
         let records = state.behind().max(in_hand as u64);

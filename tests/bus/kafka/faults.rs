@@ -192,3 +192,30 @@ async fn what_a_lost_member_had_in_hand_comes_to_another() {
     first.close().await;
     second.close().await;
 }
+
+/// A paused member that is given its partitions anew still says how much lies in them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_is_known_to_who_is_paused_over_a_rebalance() {
+    let cluster = cluster();
+    for topic in ["paused.changes", "paused.dead"] {
+        cluster.create_topic(topic, 6, 3).expect("it is made");
+    }
+    let mut bench = Kafka::new(&cluster.bootstrap_servers(), "paused.changes", "paused.dead").await;
+    bench.publish(300).await;
+    let mut first = bench.join("g").await;
+    first.set_paused(true).expect("it pauses");
+    let mut second = bench.join("g").await;
+    second.set_paused(true).expect("it pauses");
+    let started = Instant::now();
+    let mut behind = 0;
+    while behind != 300 && started.elapsed() < Duration::from_secs(60) {
+        for member in [&mut first, &mut second] {
+            // It may have been given a few before it was paused; they are in hand, and count.
+            let _ = member.next(1, Duration::from_millis(50)).await;
+        }
+        behind = first.lag().await.records + second.lag().await.records;
+    }
+    assert_eq!(behind, 300);
+    first.close().await;
+    second.close().await;
+}
