@@ -139,7 +139,7 @@ fn ends_of(
     client: &StreamConsumer<Watch>,
     topic: &str,
     partitions: &[i32],
-) -> Result<Vec<(i32, (i64, i64))>, KafkaError> {
+) -> Result<BTreeMap<i32, (i64, i64)>, KafkaError> {
     let mut list = TopicPartitionList::new();
     for partition in partitions {
         list.add_partition(topic, *partition);
