@@ -86,18 +86,10 @@ impl Place {
         let user = NewUser { name: anna(), display_name: None, emails, password: None, admin: false };
         let principal = accounts::create(&context, user).await.expect("a user");
         accounts::create_calendar(&context, &anna(), "other", None).await.expect("a calendar");
+        let key = AccountKey::new(Provider::Google, "anna@example.com").expect("a name");
         let entry = Entry {
-            key: AccountKey::new(Provider::Google, "anna@example.com").expect("a name"),
-            user: anna(),
-            calendar: "default".to_owned(),
-            addresses: Vec::new(),
-            calendars: Vec::new(),
-            base_url: None,
-            token_url: None,
-            client_id: None,
-            options: Vec::new(),
-            poll_seconds: None,
             secrets: AccountSecrets { refresh_token: Some(Secret::new("r".to_owned())), ..AccountSecrets::default() },
+            ..Entry::new(key, anna(), "default")
         };
         let (account, _) = providers::add(&context, entry).await.expect("an account");
         Self { context, clock, account, actor: Actor::User(principal.id), flushes }

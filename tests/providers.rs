@@ -44,17 +44,9 @@ fn key(provider: Provider, name: &str) -> AccountKey {
 
 fn entry(key: AccountKey, hook: Option<&str>) -> Entry {
     Entry {
-        key,
-        user: UserName::new("mara").expect("a name"),
-        calendar: "default".to_owned(),
         addresses: vec!["mara@northwind.example".to_owned()],
-        calendars: Vec::new(),
-        base_url: None,
-        token_url: None,
-        client_id: None,
-        options: Vec::new(),
-        poll_seconds: None,
         secrets: AccountSecrets { hook: hook.map(|hook| Secret::new(hook.to_owned())), ..AccountSecrets::default() },
+        ..Entry::new(key, UserName::new("mara").expect("a name"), "default")
     }
 }
 

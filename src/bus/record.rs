@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::{CollectionId, ETag, PrincipalId, Revision, Utc};
 use crate::model::{EndpointNews, Event, EventKind};
+use crate::service::webhooks::EventType;
 
 /// The version of this shape. Fields may be added within a version.
 const SHAPE: u32 = 1;
@@ -55,25 +56,6 @@ pub fn key(event: &Event) -> String {
     event.collection.0.to_string()
 }
 
-/// An event's type, as in the payloads of webhooks.
-pub fn kind_name(kind: &EventKind) -> &'static str {
-    match kind {
-        EventKind::ObjectCreated { .. } => "event.created",
-        EventKind::ObjectUpdated { .. } => "event.updated",
-        EventKind::ObjectDeleted { .. } => "event.deleted",
-        EventKind::CalendarCreated { .. } => "calendar.created",
-        EventKind::CalendarUpdated { .. } => "calendar.updated",
-        EventKind::CalendarDeleted { .. } => "calendar.deleted",
-        EventKind::AccountBroken { .. } => "ingest.account_broken",
-        EventKind::EndpointNews { news, .. } => match news {
-            EndpointNews::Failing => "webhook.endpoint.failing",
-            EndpointNews::Recovered => "webhook.endpoint.recovered",
-            EndpointNews::Disabled => "webhook.endpoint.disabled",
-            EndpointNews::Exhausted => "webhook.endpoint.exhausted",
-        },
-    }
-}
-
 /// The payload of an event's record.
 pub fn encode(event: &Event) -> Bytes {
     let (name, uid, etag, before) = match &event.kind {
@@ -94,7 +76,7 @@ pub fn encode(event: &Event) -> Bytes {
     let wire = Wire {
         shape: SHAPE,
         id: event.seq,
-        kind: kind_name(&event.kind).to_owned(),
+        kind: EventType::of(&event.kind).name().to_owned(),
         at: event.at.0,
         actor: event.actor.map(|id| id.0),
         owner: event.owner.0,

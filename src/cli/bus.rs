@@ -5,7 +5,7 @@ use serde_json::json;
 use super::command::Listing;
 use super::output::Output;
 use super::run::{Failure, date, print_json, print_table};
-use crate::bus::record;
+use crate::service::webhooks::EventType;
 use crate::service::{Context, outbox};
 
 /// Most dead letters that are listed.
@@ -57,7 +57,7 @@ pub(super) async fn dead(context: &Context, listing: Listing, output: &Output) -
         Listing::Json => {
             let row = |one: &outbox::Buried| {
                 json!({
-                    "group": one.group, "event": one.event.seq, "type": record::kind_name(&one.event.kind),
+                    "group": one.group, "event": one.event.seq, "type": EventType::of(&one.event.kind).name(),
                     "tries": one.tries, "at": date(one.at), "reason": one.reason,
                 })
             };
@@ -65,7 +65,7 @@ pub(super) async fn dead(context: &Context, listing: Listing, output: &Output) -
         }
         Listing::Text => {
             let row = |one: &outbox::Buried| {
-                let kind = record::kind_name(&one.event.kind).to_owned();
+                let kind = EventType::of(&one.event.kind).name().to_owned();
                 vec![one.group.clone(), one.event.seq.to_string(), kind, date(one.at), one.reason.clone()]
             };
             print_table(&buried.iter().map(row).collect::<Vec<_>>(), output).await;

@@ -53,21 +53,13 @@ impl Server {
     async fn add(&mut self, user: &UserName, source: &SourceId) {
         let key = AccountKey::new(source.provider, &source.account).expect("a key");
         let entry = Entry {
-            key: key.clone(),
-            user: user.clone(),
-            calendar: "default".to_owned(),
-            addresses: Vec::new(),
             calendars: vec!["https://club.example/feed.ics".to_owned()],
-            base_url: None,
-            token_url: None,
-            client_id: None,
-            options: Vec::new(),
-            poll_seconds: None,
             secrets: AccountSecrets {
                 hook: Some(Secret::new("hook".to_owned())),
                 refresh_token: Some(Secret::new("refresh".to_owned())),
                 ..AccountSecrets::default()
             },
+            ..Entry::new(key.clone(), user.clone(), "default")
         };
         providers::add(&self.context, entry).await.expect("the account is added");
         let account = providers::account(&self.context, &key).await.expect("it is there");

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use kalends::base::{CollectionId, Revision};
 use kalends::model::{EventKind, SyncToken};
-use kalends::store::kv::{Changes, Fault, Faulty, Kv, Memory, Visit};
+use kalends::store::kv::{Fault, Faulty, Memory};
 use kalends::store::{CommitError, Draft, Engine, Options, Store, StoreError};
 
 use crate::support::{OWNER, Place, batch, commit, delete, found, names, options, put, runtime};
@@ -145,49 +144,20 @@ fn power_cuts_leave_whole_batches() {
     });
 }
 
-/// Rows in memory that pass for those of a file in `Place`: so they can be rewritten, and fail.
-struct Posing(Faulty);
-
-impl Kv for Posing {
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.0.get(key)
-    }
-
-    fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        self.0.scan(from, to, visit)
-    }
-
-    fn apply(&self, changes: &Changes) -> Result<(), StoreError> {
-        self.0.apply(changes)
-    }
-
-    fn sync(&self) -> Result<(), StoreError> {
-        self.0.sync()
-    }
-
-    fn disk_bytes(&self) -> Result<u64, StoreError> {
-        self.0.disk_bytes()
-    }
-
-    fn kind(&self) -> Engine {
-        Engine::Sled
-    }
-}
-
 /// A copy that was begun before would hold the part of the failed group that it had yet to copy.
 #[test]
 fn a_failed_write_ends_the_rewriting_under_way() {
     let place = Place::new(Engine::Sled);
     drop(place.open());
     runtime().block_on(async {
-        let engine = Arc::new(Posing(Faulty::new(Arc::new(Memory::default()))));
+        let engine = Arc::new(Faulty::new(Arc::new(Memory::default())).posing_as(Engine::Sled));
         let store = Store::open_on(engine.clone(), &place.options()).unwrap();
         let (_, id) = found(&store).await;
         let text = "x".repeat(20_000);
         for n in 0..40 {
             commit(&store, (0..25).map(|m| put(id, &format!("{n}-{m}"), &text)).collect()).await.unwrap();
         }
-        engine.0.fail(Fault::Sync, StoreError::Io("the disk is gone".to_owned()));
+        engine.fail(Fault::Sync, StoreError::Io("the disk is gone".to_owned()));
         // Both wait in the queue before the first piece is copied.
         let (rewritten, written) = tokio::join!(store.compact(), commit(&store, vec![put(id, "new", "1")]));
         assert!(written.is_err());

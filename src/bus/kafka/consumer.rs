@@ -75,6 +75,11 @@ impl State {
         };
         self.ends.iter().filter(|(partition, _)| self.assigned.contains(partition)).map(of).sum()
     }
+
+    /// Remembers since when there is something that nobody has read, once more is known of the ends.
+    fn look_behind(&mut self) {
+        self.behind_since = (self.behind() > 0).then(|| self.behind_since.unwrap_or_else(|| SystemClock.now()));
+    }
 }
 
 impl ClientContext for Watch {
@@ -100,8 +105,7 @@ impl ClientContext for Watch {
                 state.ends.insert(partition.partition, (known.unwrap_or(0), partition.hi_offset));
             }
         }
-        let now = SystemClock.now();
-        state.behind_since = (state.behind() > 0).then(|| state.behind_since.unwrap_or(now));
+        state.look_behind();
     }
 }
 
@@ -225,7 +229,7 @@ impl KafkaConsumer {
                 state.ends.entry(partition).or_insert(ends);
             }
         }
-        state.behind_since = (state.behind() > 0).then(|| state.behind_since.unwrap_or(SystemClock.now()));
+        state.look_behind();
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use super::client::{Settings, bus_error};
 use crate::bus::relay::Publisher;
 use crate::bus::{BusError, Dead, Delivery, Position, record};
 use crate::model::Event;
+use crate::service::webhooks::EventType;
 
 /// How long a full queue is waited for before it is tried again.
 const QUEUE_PAUSE: Duration = Duration::from_millis(20);
@@ -114,7 +115,7 @@ async fn enqueue(producer: &FutureProducer, topic: &str, event: &Event) -> Resul
     let (key, payload) = (record::key(event), record::encode(event));
     let headers = OwnedHeaders::new()
         .insert(Header { key: "kalends-event", value: Some(&event.seq.to_string()) })
-        .insert(Header { key: "kalends-type", value: Some(record::kind_name(&event.kind)) });
+        .insert(Header { key: "kalends-type", value: Some(EventType::of(&event.kind).name()) });
     let made = FutureRecord::to(topic)
         .key(&key)
         .payload(payload.as_ref())

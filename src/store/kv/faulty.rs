@@ -25,12 +25,19 @@ pub enum Fault {
 pub struct Faulty {
     inner: Arc<dyn Kv>,
     plan: Mutex<Option<(Fault, StoreError)>>,
+    kind: Engine,
 }
 
 impl Faulty {
     /// An engine that does what `inner` does until told otherwise.
     pub fn new(inner: Arc<dyn Kv>) -> Self {
-        Self { inner, plan: Mutex::new(None) }
+        Self { plan: Mutex::new(None), kind: inner.kind(), inner }
+    }
+
+    /// The same, passing for another kind of engine: rows in memory that are rewritten like files.
+    #[must_use]
+    pub fn posing_as(self, kind: Engine) -> Self {
+        Self { kind, ..self }
     }
 
     /// From now on `fault` happens, with this error.
@@ -82,6 +89,6 @@ impl Kv for Faulty {
     }
 
     fn kind(&self) -> Engine {
-        self.inner.kind()
+        self.kind
     }
 }
