@@ -18,6 +18,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 METADATA = ["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", "x86_64-unknown-linux-gnu"]
 # Optional dependencies are looked at too.
 METADATA += ["--features", "kafka-tls"]
+# Crates beside Kalends' own: nothing else of a check builds with their lock files.
+BESIDE = ["benches/load/Cargo.toml", "fuzz/Cargo.toml"]
 
 
 def main():
@@ -25,9 +27,16 @@ def main():
     metadata = json.loads(subprocess.check_output(METADATA, cwd=ROOT))
     packages = [package for package in metadata["packages"] if package["source"]]
     complaints = [*licences(packages, rules), *sources(packages), *duplicates(packages, rules), *reasons(metadata)]
-    complaints += advisories()
+    complaints += [*stale_locks(), *advisories()]
     print("\n".join(complaints) or f"{len(packages)} dependencies: licences, sources, versions and reasons are in order")
     return 1 if complaints else 0
+
+
+def stale_locks():
+    for manifest in BESIDE:
+        command = ["cargo", "metadata", "--format-version", "1", "--locked", "--manifest-path", manifest]
+        if subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL).returncode:
+            yield f"{manifest}: its lock file is not of its dependencies; `cargo update --workspace --manifest-path {manifest}` mends it"
 
 
 def licences(packages, rules):
