@@ -117,6 +117,7 @@ limits! {
     ingest_dead_letters_max, "deliveries", 1_000, "the oldest is forgotten", "Deliveries of one account that could not be read and are kept for people.";
     ingest_pages_max, "pages", 10_000, "the pull is given up and tried again", "Pages of one pull.";
     ingest_group_max, "records", 5_000, "the record is refused and counted", "Records that hang together as one meeting: a series, its exceptions, all copies.";
+    ingest_dates_max, "instances", 1_000, "later instances are left out", "Instances of a feed's or an upstream object's changed rest of a series (RANGE=THISANDFUTURE) that no rule describes: they are written out.";
     ingest_answer_bytes_max, "bytes", 32 * 1024 * 1024, "the pull is given up and tried again", "One answer of a provider's API, or a feed.";
     ingest_unproven_bytes_max, "bytes", 64 * 1024 * 1024, "503 with Retry-After", "Bodies of deliveries to hooks in memory before it is proven whose they are, all together, beyond the first 16 KiB of each.";
     // Delivery

@@ -134,6 +134,14 @@ pub enum Part {
         /// What becomes of it where the series is unknown.
         orphan: Orphan,
     },
+    /// The rest of a series from one of its instances on, which has become a series of its own (RANGE=THISANDFUTURE, RFC
+    /// 5545 §3.2.13). It is there as long as the series is, and gone when a newer state of that does not bring it again.
+    Rest {
+        /// The native id of the series that it was, in the same account and calendar.
+        series: String,
+        /// The start that the old rule gave its first instance (RECURRENCE-ID).
+        original_start: DateOrTime,
+    },
 }
 
 /// What becomes of an instance whose series is unknown.

@@ -65,6 +65,14 @@ impl SourceRecord {
         }
     }
 
+    /// The series whose rest it has become, if it is one.
+    pub(super) fn trunk(&self) -> Option<SourceId> {
+        match &self.content.part {
+            Some(Part::Rest { series, .. }) => Some(self.source.sibling(series)),
+            _ => None,
+        }
+    }
+
     pub(super) fn uid_key(&self) -> Option<String> {
         let uid = normalise_uid(self.content.uid.as_deref()?)?;
         (self.kind() == Kind::Calendar).then(|| format!("uid:{uid}"))
@@ -107,6 +115,8 @@ pub fn keys(record: &SourceRecord) -> Keys {
     }
     let mut both = BTreeSet::from([source_key(&record.source), source_key(&record.series())]);
     both.extend(record.uid_key());
+    // Another meeting, but whether it is still there depends on the series that it was a part of.
+    both.extend(record.trunk().as_ref().map(source_key));
     let (mut emits, mut follows) = (both.clone(), both);
     let kind = record.kind();
     if kind == Kind::Calendar {

@@ -17,9 +17,16 @@ use crate::zone::Zone;
 
 /// The meeting that `group` of `records` is, for the person of `policy`. A function of the set.
 pub fn resolve(records: &[&SourceRecord], group: &Group, policy: &Policy) -> Resolved {
-    let members: Vec<&SourceRecord> =
-        group.members.iter().filter_map(|(index, _)| records.get(*index).copied()).collect();
     let mut explanation = Explanation::default();
+    let left_behind = left_behind(records);
+    let (gone, members): (Vec<&SourceRecord>, Vec<&SourceRecord>) = group
+        .members
+        .iter()
+        .filter_map(|(index, _)| records.get(*index).copied())
+        .partition(|record| left_behind.contains(&record.series()));
+    for record in gone {
+        explanation.left_out.push(LeftOut { source: record.source.clone(), why: Why::SeriesGone });
+    }
     for (index, why) in &group.members {
         if let Some(record) = records.get(*index) {
             explanation.joined.push(Joined { source: record.source.clone(), why: why.clone() });
@@ -39,6 +46,18 @@ pub fn resolve(records: &[&SourceRecord], group: &Group, policy: &Policy) -> Res
         view.explanation.gone = Some("a client deleted it here, and nothing material has changed since".to_owned());
     }
     Resolved { meeting: is_kept.then_some(edited), unedited: Some(sourced), explanation: view.explanation }
+}
+
+/// The rests of series (RANGE=THISANDFUTURE) whose series is gone, or has come again since without them.
+fn left_behind(records: &[&SourceRecord]) -> BTreeSet<SourceId> {
+    let trunks: BTreeMap<&SourceId, &SourceRecord> = records.iter().map(|record| (&record.source, *record)).collect();
+    let is_left_behind = |record: &&&SourceRecord| {
+        let Some(trunk) = record.trunk().and_then(|trunk| trunks.get(&trunk).copied()) else { return false };
+        // What could not be read the last time has not said that there is no rest.
+        let told = trunk.version_of(Field::Recurrence).unwrap_or_default().generation;
+        told > record.generation() || !trunk.is_live() && trunk.generation() >= record.generation()
+    };
+    records.iter().filter(is_left_behind).map(|record| record.source.clone()).collect()
 }
 
 /// What a meeting is computed from.

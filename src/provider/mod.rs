@@ -16,6 +16,7 @@ pub mod html;
 pub mod ics;
 mod json;
 pub mod microsoft;
+mod ranges;
 pub mod replay;
 pub mod run;
 #[cfg(test)]

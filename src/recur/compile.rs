@@ -95,7 +95,7 @@ impl Series {
         Self::compile(Zones::of(&object.calendar, floating), object.kind, master, overrides)
     }
 
-    fn compile<'a>(
+    pub(super) fn compile<'a>(
         zones: Zones,
         kind: ComponentKind,
         master: Option<(usize, &Component)>,

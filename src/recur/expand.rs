@@ -31,14 +31,14 @@ enum Origin<'a> {
 
 /// What a rule or an RDATE gives, before any regime.
 #[derive(Debug, Clone, Copy)]
-struct Raw {
-    key: Utc,
-    local: i64,
+pub(super) struct Raw {
+    pub key: Utc,
+    pub local: i64,
     length: Option<Length>,
 }
 
 /// Whether to go on.
-type Flow = Result<ControlFlow<()>, BudgetExceeded>;
+pub(super) type Flow = Result<ControlFlow<()>, BudgetExceeded>;
 
 const GO_ON: Flow = Ok(ControlFlow::Continue(()));
 
@@ -186,7 +186,7 @@ fn key_range(master: &Master, regime: &Regime, window: Interval) -> (i64, i64) {
 
 impl Master {
     /// What the rules give from `low` to `high`, each once, EXDATEs left out.
-    fn visit_raw(
+    pub(super) fn visit_raw(
         &self,
         low: i64,
         high: i64,
@@ -236,7 +236,7 @@ impl Master {
     }
 
     /// Whether `extra` is neither excluded nor the second of its key.
-    fn is_new_extra(&self, extra: &Extra, steps: &mut u64) -> Result<bool, BudgetExceeded> {
+    pub(super) fn is_new_extra(&self, extra: &Extra, steps: &mut u64) -> Result<bool, BudgetExceeded> {
         let first = self.extras.partition_point(|other| other.key < extra.key);
         let is_first = std::ptr::eq(&self.extras[first], extra);
         Ok(is_first && !self.is_excluded(extra.key, extra.local, steps)?)

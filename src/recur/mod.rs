@@ -3,7 +3,7 @@
 //!
 //! - [`Series::new`] compiles an object; [`Series::occurrences`], [`Series::each`] and [`Series::touches`] look
 //!   into a window, [`Series::span`] tells from when to when there can be anything at all.
-//! - [`split`] makes two objects of one ("this and following").
+//! - [`split`] makes two objects of one ("this and following"); [`stretches`] takes RANGE=THISANDFUTURE apart.
 //!
 //! How a rule finds its days is in [`crate::rule`], what a TZID means in [`crate::zone`]. An instance is known by
 //! its *key*: the absolute time of the start that the rule gave it, before any override moved it.
@@ -12,12 +12,14 @@ mod compile;
 mod expand;
 mod length;
 mod split;
+mod stretch;
 #[cfg(test)]
 mod tests;
 
 pub use crate::rule::{Budget, BudgetExceeded};
 pub use compile::Series;
 pub use split::split;
+pub use stretch::{Stretch, stretches};
 
 use crate::base::{Interval, Utc};
 use crate::ical::DateOrTime;

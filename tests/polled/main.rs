@@ -5,6 +5,7 @@
 mod fakes;
 mod feeds;
 mod puller;
+mod ranges;
 mod samples;
 #[path = "../sockets/mod.rs"]
 mod sockets;

@@ -1,11 +1,13 @@
 //! A calendar object resource as records: its master and each override.
 
+use std::borrow::Cow;
+
 use crate::base::Limits;
-use crate::ical::{Component, parse_stream};
+use crate::ical::{Component, DateOrTime, parse_stream};
 use crate::merge::{
     Answer, Content, Orphan, Part, Presence, Provider, Role, SourceId, SourceRecord, Version, known_time, read_event,
 };
-use crate::provider::{Account, PullState};
+use crate::provider::{Account, PullState, ranges};
 use crate::zone::{Zone, Zones};
 
 /// The source object that a resource is.
@@ -22,8 +24,8 @@ pub fn records(account: &Account, pull: &PullState, collection: &str, href: &str
     let mut has_master = false;
     for calendar in &calendars {
         let zones = Zones::of(calendar, &Zone::utc());
-        for event in calendar.children("VEVENT") {
-            let Some(record) = record(account, &own, version, event, &zones) else { continue };
+        for told in told(calendar) {
+            let Some(record) = record(account, &own, version, &told, &zones) else { continue };
             has_master |= record.source == own;
             records.push(record);
         }
@@ -36,23 +38,40 @@ pub fn records(account: &Account, pull: &PullState, collection: &str, href: &str
     records
 }
 
-fn record(
-    account: &Account,
-    own: &SourceId,
-    version: Version,
-    event: &Component,
-    zones: &Zones,
-) -> Option<SourceRecord> {
-    let content = read_event(event, zones).ok().filter(|content| content.start.is_some())?;
-    let (id, part) = match event.recurrence_id().ok()? {
-        None => (own.id.clone(), Part::Event),
-        Some(original) => {
-            let part = Part::Instance {
-                series: own.id.clone(),
-                original_start: known_time(&original, zones),
-                orphan: Orphan::Stands,
-            };
-            (format!("{}#{}", own.id, zones.to_utc(&original)), part)
+/// A VEVENT, and from where on it belongs to the rest of a series that has become one of its own.
+struct Told<'a> {
+    event: Cow<'a, Component>,
+    from: Option<DateOrTime>,
+}
+
+/// The events of `calendar`, those with ranges as several series without.
+fn told(calendar: &Component) -> Vec<Told<'_>> {
+    let events: Vec<&Component> = calendar.children("VEVENT").collect();
+    let stretches = ranges::apart(calendar, &events, &Zone::utc());
+    if stretches.is_empty() {
+        return events.into_iter().map(|event| Told { event: Cow::Borrowed(event), from: None }).collect();
+    }
+    let told = stretches.into_iter().flat_map(|stretch| {
+        let from = stretch.from;
+        let events = std::iter::once(stretch.master).chain(stretch.overrides);
+        events.map(move |event| Told { event: Cow::Owned(event), from: from.clone() })
+    });
+    told.collect()
+}
+
+fn record(account: &Account, own: &SourceId, version: Version, told: &Told<'_>, zones: &Zones) -> Option<SourceRecord> {
+    let mut content = read_event(&told.event, zones).ok().filter(|content| content.start.is_some())?;
+    let mut series = own.id.clone();
+    if let Some(from) = &told.from {
+        series = ranges::name(&format!("{}#", own.id), from, zones);
+        content.uid = content.uid.filter(|uid| !uid.is_empty()).map(|uid| ranges::name(&uid, from, zones));
+    }
+    let (id, part) = match (told.event.recurrence_id().ok()?, &told.from) {
+        (None, None) => (series, Part::Event),
+        (None, Some(from)) => (series, Part::Rest { series: own.id.clone(), original_start: known_time(from, zones) }),
+        (Some(original), _) => {
+            let id = format!("{series}#{}", zones.to_utc(&original));
+            (id, Part::Instance { series, original_start: known_time(&original, zones), orphan: Orphan::Stands })
         }
     };
     let is_mine = |email: &str| account.addresses.iter().any(|address| address.eq_ignore_ascii_case(email));

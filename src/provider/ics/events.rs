@@ -1,5 +1,6 @@
 //! A feed's stream as records: one for each event and each override, whatever its producer forgot.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
@@ -9,7 +10,7 @@ use crate::ical::{Component, DateOrTime, parse_stream};
 use crate::merge::{
     Content, Orphan, Part, Provider, Role, Scope, SourceId, SourceRecord, Version, join_ids, known_time, read_event,
 };
-use crate::provider::{Account, PullState};
+use crate::provider::{Account, PullState, ranges};
 use crate::zone::{Zone, Zones};
 
 /// A feed, read.
@@ -35,10 +36,12 @@ fn short_hash(text: &str) -> String {
 
 /// One VEVENT on its way to a record.
 struct Entry<'a> {
-    event: &'a Component,
+    event: Cow<'a, Component>,
     uid: String,
     original: Option<DateOrTime>,
     place: usize,
+    /// The series whose rest it is, and from where on.
+    trunk: Option<(String, DateOrTime)>,
 }
 
 impl Feed {
@@ -87,8 +90,9 @@ impl Feed {
         let zones = Zones::of(calendar, &floating);
         let scope = scope(account, &pull.calendar);
         let is_zooms = calendar.text("PRODID").is_some_and(|prodid| prodid.contains("zoom.us"));
-        for entry in entries(calendar, is_zooms, &scope.calendar) {
-            self.hashes.insert(said(&entry));
+        let entries = entries(calendar, is_zooms, &scope.calendar);
+        self.hashes.extend(entries.iter().map(said));
+        for entry in without_ranges(calendar, entries, &floating, &zones) {
             let record = record(&entry, &zones, &scope, pull);
             let utc = Zones::of(calendar, &Zone::utc());
             let start = record.content.start.as_ref().map(|start| utc.to_utc(start));
@@ -117,7 +121,7 @@ fn interval(calendar: &Component) -> Option<u64> {
 
 /// What an event says, but for the time of the download.
 fn said(entry: &Entry<'_>) -> String {
-    let mut event = entry.event.clone();
+    let mut event = entry.event.clone().into_owned();
     event.remove("DTSTAMP");
     if entry.uid.starts_with("zoom-") {
         event.remove("UID");
@@ -143,7 +147,7 @@ fn entries<'a>(calendar: &'a Component, is_zooms: bool, feed: &str) -> Vec<Entry
             None => given,
         };
         let original = event.recurrence_id().ok().flatten();
-        entries.push(Entry { event, uid, original, place });
+        entries.push(Entry { event: Cow::Borrowed(event), uid, original, place, trunk: None });
     }
     keep_apart(&mut entries);
     newest(entries)
@@ -166,7 +170,7 @@ fn zooms_id(event: &Component) -> Option<String> {
 fn keep_apart(entries: &mut [Entry<'_>]) {
     let mut faces: BTreeMap<String, BTreeSet<(String, String)>> = BTreeMap::new();
     for entry in entries.iter().filter(|entry| entry.original.is_none()) {
-        faces.entry(entry.uid.clone()).or_default().insert(face(entry.event));
+        faces.entry(entry.uid.clone()).or_default().insert(face(&entry.event));
     }
     faces.retain(|_, faces| {
         let starts: BTreeSet<&String> = faces.iter().map(|(start, _)| start).collect();
@@ -174,7 +178,7 @@ fn keep_apart(entries: &mut [Entry<'_>]) {
         starts.len() > 1 && titles.len() > 1
     });
     for entry in entries.iter_mut().filter(|entry| entry.original.is_none() && faces.contains_key(&entry.uid)) {
-        let (start, title) = face(entry.event);
+        let (start, title) = face(&entry.event);
         entry.uid = format!("{}-{}", entry.uid, short_hash(&format!("{start}\n{title}")));
     }
 }
@@ -196,6 +200,35 @@ fn newest(mut entries: Vec<Entry<'_>>) -> Vec<Entry<'_>> {
     entries
 }
 
+/// Those with ranges (RANGE=THISANDFUTURE) as several series without.
+fn without_ranges<'a>(calendar: &Component, entries: Vec<Entry<'a>>, floating: &Zone, zones: &Zones) -> Vec<Entry<'a>> {
+    let ranged: BTreeSet<String> =
+        entries.iter().filter(|entry| ranges::is_range(&entry.event)).map(|entry| entry.uid.clone()).collect();
+    let mut apart = Vec::new();
+    for uid in ranged {
+        let events: Vec<&Component> = entries.iter().filter(|entry| entry.uid == uid).map(|e| &*e.event).collect();
+        let stretches = ranges::apart(calendar, &events, floating);
+        apart.extend((!stretches.is_empty()).then_some((uid, stretches)));
+    }
+    let is_whole = |entry: &Entry<'_>| !apart.iter().any(|(uid, _)| *uid == entry.uid);
+    let mut whole: Vec<Entry<'a>> = entries.into_iter().filter(is_whole).collect();
+    for (trunk, stretches) in apart {
+        for stretch in stretches {
+            let uid = match &stretch.from {
+                Some(from) => ranges::name(&trunk, from, zones),
+                None => trunk.clone(),
+            };
+            let entry = |event: Component| {
+                let original = event.recurrence_id().ok().flatten();
+                let trunk = stretch.from.clone().filter(|_| original.is_none()).map(|from| (trunk.clone(), from));
+                Entry { event: Cow::Owned(event), uid: uid.clone(), original, place: 0, trunk }
+            };
+            whole.extend(std::iter::once(stretch.master).chain(stretch.overrides).map(entry));
+        }
+    }
+    whole
+}
+
 /// The record of an event. One that cannot be read says only that it is still there.
 fn record(entry: &Entry<'_>, zones: &Zones, scope: &Scope, pull: &PullState) -> SourceRecord {
     let id = match &entry.original {
@@ -210,9 +243,12 @@ fn record(entry: &Entry<'_>, zones: &Zones, scope: &Scope, pull: &PullState) -> 
             original_start: known_time(original, zones),
             orphan: Orphan::Stands,
         },
-        None => Part::Event,
+        None => match &entry.trunk {
+            Some((series, from)) => Part::Rest { series: series.clone(), original_start: known_time(from, zones) },
+            None => Part::Event,
+        },
     };
-    match read_event(entry.event, zones) {
+    match read_event(&entry.event, zones) {
         Ok(content) if content.start.is_some() => {
             let uid = (!entry.uid.starts_with("zoom-")).then(|| entry.uid.clone());
             let content = Content { role: Some(Role::Feed), part: Some(part), uid, ..content };
