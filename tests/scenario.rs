@@ -451,3 +451,45 @@ fn a_bad_line_keeps_no_other_back() {
     let shown: Value = serde_json::from_slice(&kalends(&["ingest", "show", "--json"]).stdout).expect("JSON");
     assert!(shown["meetings"].as_array().is_some_and(|meetings| meetings.len() >= 3), "{shown}");
 }
+
+/// A fetch of a feed with so many events.
+fn fetch(generation: u64, events: usize) -> Line {
+    let event = |n: usize| {
+        format!("BEGIN:VEVENT\nUID:e{n}\nSUMMARY:Event {n}\nDTSTART:202612{:02}T090000Z\nEND:VEVENT\n", n + 1)
+    };
+    let events: String = (0..events).map(event).collect();
+    let line = json!({
+        "n": generation, "at": "2026-11-10T07:00:05Z", "provider": "ics", "account": "https://feed.example/x.ics",
+        "transport": "feed", "status": 200, "headers": {}, "body_raw": format!("BEGIN:VCALENDAR\n{events}END:VCALENDAR\n"),
+        "pull": { "generation": generation, "request": { "url": "https://feed.example/x.ics" } },
+    });
+    Line::parse(&line.to_string()).expect("a line")
+}
+
+/// A recorded feed is believed as a live one is: what loses most of its events must say so twice, in whatever order it is played.
+#[tokio::test]
+async fn a_recorded_feed_that_loses_most_of_it_must_say_so_twice() {
+    for (counts, left, held) in [
+        (vec![12, 2, 12], 12, 1),
+        (vec![12, 2, 2], 2, 1),
+        (vec![12, 2], 12, 1),
+        (vec![12, 7, 3], 12 - 9, 0),
+        (vec![2, 12, 3, 4], 12, 2),
+    ] {
+        let lines: Vec<Line> = counts.iter().zip(1..).map(|(count, generation)| fetch(generation, *count)).collect();
+        for seed in 0..4 {
+            let place = Place::new(&lines).await;
+            let mut order: Vec<Line> = lines.iter().flat_map(|line| [line.clone(), line.clone()]).collect();
+            replay::guard(&place.context, &mut order).await.expect("guarded");
+            if seed > 0 {
+                replay::shuffle(&mut order, seed);
+            }
+            let mut classes = Vec::new();
+            for line in &order {
+                classes.push(place.play(line).await.class);
+            }
+            assert_eq!(place.show().await.len(), left, "{counts:?} {seed}");
+            assert_eq!(classes.iter().filter(|class| *class == "held").count(), 2 * held, "{counts:?} {seed}");
+        }
+    }
+}

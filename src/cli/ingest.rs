@@ -60,6 +60,7 @@ pub(super) async fn replay(
     let clock = Arc::new(FixedClock::new(lines.first().map_or(Utc(0), |line| line.at)));
     let own = beside(context, Arc::clone(&clock))?;
     replay::prepare(&own, &setup(&replay)?, &lines).await?;
+    replay::guard(&own, &mut lines).await?;
     let mut total = Outcome::default();
     for line in &lines {
         clock.set(line.at);

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::apply::failed;
 use super::{
     Account, AccountKey, AccountSecrets, Adapter, Delivery, Effect, Next, PullState, Pulled, adapter, applied, google,
-    microsoft,
+    ics, microsoft,
 };
 use crate::base::{Secret, Utc};
 use crate::merge::{Generation, Provider, Scope, Sweep};
@@ -40,6 +40,17 @@ pub struct Line {
     headers: Vec<(String, String)>,
     body: Bytes,
     pull: Option<Pull>,
+    /// What the fetches of a feed up to this one come to; see [`guard`].
+    fetch: Option<Fetch>,
+}
+
+/// A feed's fetch among the others of its recording.
+#[derive(Debug, Clone)]
+struct Fetch {
+    /// What it leaves to the next.
+    cursor: Option<String>,
+    /// It lost too much to be believed unless the next one says so too.
+    is_held: bool,
 }
 
 /// What is known of the pull that an answer belongs to.
@@ -80,6 +91,13 @@ pub struct Played {
     pub outcome: Outcome,
 }
 
+impl Pull {
+    /// Where it stands among the pulls of its calendar.
+    fn place(&self) -> (u64, u32) {
+        (self.generation, self.page)
+    }
+}
+
 impl Line {
     /// Reads a line.
     ///
@@ -103,6 +121,7 @@ impl Line {
             headers: headers(&value["headers"]),
             body,
             pull: is_pull.then(|| pull(&value)),
+            fetch: None,
         })
     }
 }
@@ -208,6 +227,68 @@ fn entry(setup: &Setup, key: &AccountKey) -> Entry {
     }
 }
 
+/// Finds the fetches of feeds among `lines` that are not to be believed, as a pull would: a good copy that loses most of its events
+/// must say so twice. Goes by the order in which the fetches began, whatever the order of `lines`; what was fetched before them
+/// counts too. To be called after [`prepare`] and before any line is played.
+///
+/// # Errors
+/// The store's.
+pub async fn guard(context: &Context, lines: &mut [Line]) -> Result<(), ProviderError> {
+    let mut fetches: BTreeMap<(AccountKey, String), Vec<usize>> = BTreeMap::new();
+    for (index, line) in lines.iter().enumerate() {
+        if let (Some(pull), Provider::Ics) = (&line.pull, line.account.provider) {
+            fetches.entry((line.account.clone(), pull.calendar.clone().unwrap_or_default())).or_default().push(index);
+        }
+    }
+    for ((key, _), mut order) in fetches {
+        let account = providers::account(context, &key).await?;
+        order.sort_by_key(|index| (lines[*index].pull.as_ref().map(Pull::place), lines[*index].number));
+        let mut before: Option<(Option<(u64, u32)>, Fetch)> = None;
+        for index in order {
+            let line = &lines[index];
+            let Some(pull) = &line.pull else { continue };
+            let place = Some(pull.place());
+            let fetch = match before.take() {
+                Some((known, fetch)) if known == place => fetch,
+                Some((_, fetch)) => fetched(&account, line, pull, fetch.cursor),
+                None => {
+                    let kept =
+                        providers::cursor(context, &key, &state(&account, &ics::Ics, line, pull).calendar).await?;
+                    let is_earlier = kept.position_generation < pull.generation;
+                    fetched(&account, line, pull, kept.position.filter(|_| is_earlier))
+                }
+            };
+            lines[index].fetch = Some(fetch.clone());
+            before = Some((place, fetch));
+        }
+    }
+    Ok(())
+}
+
+/// What the fetch of `line` comes to behind one that left `before`.
+fn fetched(account: &Account, line: &Line, pull: &Pull, before: Option<String>) -> Fetch {
+    let state = PullState { cursor: before.clone(), ..state(account, &ics::Ics, line, pull) };
+    let pulled = ics::Ics.answer(account, &state, &answer(pull.status, &line.headers, &line.body), line.at);
+    let cursor = match pulled.next {
+        Next::Done { cursor, .. } => cursor.or(before),
+        _ => before,
+    };
+    Fetch { is_held: pull.status == 200 && cursor.as_deref().is_some_and(ics::is_held), cursor }
+}
+
+/// The pull that a line belongs to.
+fn state(account: &Account, adapter: &dyn Adapter, line: &Line, pull: &Pull) -> PullState {
+    let calendar = pull.calendar.clone().or_else(|| adapter.calendars(account).into_iter().next());
+    PullState {
+        generation: Generation(pull.generation),
+        calendar: calendar.unwrap_or_default(),
+        page: pull.page,
+        cursor: pull.cursor.clone(),
+        next: None,
+        started: line.at,
+    }
+}
+
 /// Plays a line.
 ///
 /// # Errors
@@ -257,15 +338,12 @@ async fn pulled(
     line: &Line,
     pull: &Pull,
 ) -> Result<Played, ProviderError> {
-    let calendar = pull.calendar.clone().or_else(|| adapter.calendars(account).into_iter().next());
-    let state = PullState {
-        generation: Generation(pull.generation),
-        calendar: calendar.unwrap_or_default(),
-        page: pull.page,
-        cursor: pull.cursor.clone(),
-        next: None,
-        started: line.at,
-    };
+    let state = state(account, adapter, line, pull);
+    let (number, generation) = (line.number, pull.generation);
+    if let Some(Fetch { cursor, is_held: true }) = &line.fetch {
+        providers::finish_pull(context, &account.key, &state.calendar, generation, cursor.clone()).await?;
+        return Ok(Played { number, status: None, class: "held".to_owned(), outcome: Outcome::default() });
+    }
     let (state, status, body) = match &pull.item {
         Some(id) => single(account.key.provider, state, id, pull.status, &line.body),
         None => (state, pull.status, line.body.clone()),
@@ -289,9 +367,9 @@ async fn pulled(
         Next::Broken(_) => ("broken", None),
     };
     if let Some(cursor) = cursor.filter(|_| pull.item.is_none()) {
-        providers::finish_pull(context, &account.key, &state.calendar, pull.generation, cursor).await?;
+        providers::finish_pull(context, &account.key, &state.calendar, generation, cursor).await?;
     }
-    Ok(Played { number: line.number, status: None, class: class.to_owned(), outcome })
+    Ok(Played { number, status: None, class: class.to_owned(), outcome })
 }
 
 /// What an answer means, and the end of its pull if only single items are still wanted that nobody recorded.

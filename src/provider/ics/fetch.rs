@@ -57,6 +57,11 @@ impl Cursor {
     }
 }
 
+/// Whether what a fetch left says that a copy waits to be confirmed.
+pub fn is_held(cursor: &str) -> bool {
+    serde_json::from_str::<Cursor>(cursor).is_ok_and(|cursor| cursor.held.is_some())
+}
+
 /// `webcal://` is https by another name.
 fn url_of(pull: &PullState, cursor: &Cursor) -> String {
     let hop = pull.next.as_deref().and_then(|text| serde_json::from_str::<Hop>(text).ok());

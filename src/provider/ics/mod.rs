@@ -10,6 +10,8 @@
 mod events;
 mod fetch;
 
+pub use fetch::is_held;
+
 use crate::base::Utc;
 use crate::outbound;
 use crate::provider::{Account, AccountSecrets, Adapter, PullState, Pulled};
