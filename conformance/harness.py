@@ -238,14 +238,13 @@ class Response:
         return Multistatus(self.xml())
 
     def precondition(self, *statuses):
-        """The one element inside DAV:error that an RFC names, after checking the status. A text for people may stand behind it."""
+        """The one element inside DAV:error, after checking the status."""
         self.expect(*statuses)
         root = self.xml()
         assert root.tag == DAV + "error", f"the body is no DAV:error: {self}"
         children = list(root)
-        named = [child for child in children if not child.tag.startswith("{urn:kalends:ns}")]
-        assert named == children[:1], f"the error holds {len(named)} conditions: {self}"
-        return named[0]
+        assert len(children) == 1, f"the error holds {len(children)} elements: {self}"
+        return children[0]
 
 
 @dataclasses.dataclass

@@ -1,5 +1,5 @@
-//! From a use-case's error to an answer: the status, and the precondition's element where an RFC names one, first in
-//! DAV:error (RFC 4918 §16) and followed by a text for people.
+//! From a use-case's error to an answer: the status, and the precondition's element where an RFC names one, alone
+//! in DAV:error (RFC 4918 §16) and followed by a text for people.
 
 use http::StatusCode;
 use http::header::{ALLOW, CONTENT_TYPE};
@@ -143,12 +143,12 @@ fn status_of(condition: &Precondition) -> StatusCode {
     }
 }
 
-/// The body: DAV:error with the condition's element, and what to tell a person.
+/// The body: DAV:error with the condition's element, alone, for clients that take every element in it for a condition. What to
+/// tell a person stands behind it as a comment.
 fn error_document(condition: &Precondition, message: &str) -> Vec<u8> {
     let mut writer = Writer::document(ns::DAV, "error");
     write_condition(&mut writer, condition);
-    writer.element(ns::KALENDS, "message", message);
-    writer.finish()
+    writer.finish_with_comment(message)
 }
 
 /// The body of a multistatus with each resource that stands in the way (RFC 4918 §9.6.1, §9.8.5, §9.10.9).

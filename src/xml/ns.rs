@@ -8,8 +8,6 @@ pub const CALDAV: &str = "urn:ietf:params:xml:ns:caldav";
 pub const CS: &str = "http://calendarserver.org/ns/";
 /// Apple's iCal properties (calendar-color, calendar-order)
 pub const APPLE: &str = "http://apple.com/ns/ical/";
-/// What no RFC has a name for.
-pub const KALENDS: &str = "urn:kalends:ns";
 /// The namespace of `xml:lang`, bound to the prefix `xml` everywhere (Namespaces in XML 1.0 §3).
 pub const XML: &str = "http://www.w3.org/XML/1998/namespace";
 /// The namespace of `xmlns`; nothing can be named in it.

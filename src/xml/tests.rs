@@ -262,6 +262,15 @@ proptest! {
     }
 
     #[test]
+    fn a_comment_is_read_by_nobody(text in any::<String>(), hyphens in "[-> !<]{0,8}") {
+        let mut writer = Writer::document(ns::DAV, "error");
+        writer.empty(ns::DAV, "supported-report");
+        let document = writer.finish_with_comment(&format!("{hyphens}{text}{hyphens}"));
+        let root = parse(&document, &Limits::default()).unwrap();
+        prop_assert_eq!(root.nodes.len(), 1);
+    }
+
+    #[test]
     fn any_text_survives_but_for_what_xml_cannot_carry(text in any::<String>()) {
         let mut writer = Writer::document(ns::DAV, "a");
         writer.open(ns::DAV, "b").attribute("c", &text).text(&text).close();

@@ -151,6 +151,22 @@ impl Writer {
         self.out.into_bytes()
     }
 
+    /// As [`Writer::finish`], with a comment behind the root element: for people, and for no parser. Two hyphens in a row, which
+    /// would end it, are drawn apart (XML 1.0 §2.5).
+    pub fn finish_with_comment(self, text: &str) -> Vec<u8> {
+        let mut out = String::from("\n<!-- ");
+        for c in text.chars().filter(|c| !c.is_control() && !matches!(c, '\u{FFFE}' | '\u{FFFF}')) {
+            if c == '-' && out.ends_with('-') {
+                out.push(' ');
+            }
+            out.push(c);
+        }
+        out.push_str(" -->\n");
+        let mut document = self.finish();
+        document.extend_from_slice(out.as_bytes());
+        document
+    }
+
     fn declare(&mut self, prefix: &str, uri: &str) {
         self.out.push_str(" xmlns:");
         self.out.push_str(prefix);

@@ -79,9 +79,8 @@ pub fn condition(answer: &Answer) -> String {
     assert!(root.is(ns::DAV, "error"), "{}", answer.text());
     let mut children = root.children();
     let name = children.next().expect("an error holds its condition").name.local.clone();
-    let message = children.next().expect("and a text for people");
-    assert!(message.is(ns::KALENDS, "message") && !message.text().is_empty(), "{}", answer.text());
-    assert!(children.next().is_none(), "and no more: {}", answer.text());
+    assert!(children.next().is_none(), "and no other element: {}", answer.text());
+    assert!(answer.text().trim_end().ends_with("-->"), "and a text for people behind it: {}", answer.text());
     name
 }
 
