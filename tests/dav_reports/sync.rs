@@ -159,6 +159,30 @@ async fn every_depth_is_accepted() {
     }
 }
 
+/// RFC 3253 §3.6: where something is that a report is not for, the answer names the condition, and 404 is left to what is not there.
+#[tokio::test]
+async fn reports_for_other_things_are_named() {
+    let app = TestApp::with_users().await;
+    put(&app, "a.ics", &event("a", "20261201T090000Z", "")).await;
+    let object = format!("{CALENDAR}a.ics");
+    let busy = r#"<C:free-busy-query xmlns:C="urn:ietf:params:xml:ns:caldav"><C:time-range start="20261201T000000Z" end="20261202T000000Z"/></C:free-busy-query>"#;
+    for (path, body) in [
+        (object.as_str(), sync_body("", None)),
+        ("/dav/principals/alice/", sync_body("", None)),
+        ("/dav/", sync_body("", None)),
+        ("/dav/principals/alice/", query_body("", "")),
+        (&object, busy.to_owned()),
+        ("/dav/principals/alice/", busy.to_owned()),
+    ] {
+        let answer = report(&app, path, &body).await;
+        assert_eq!((answer.status, condition(&answer).as_str()), (403, "supported-report"), "{path} {body}");
+    }
+    for (user, path) in [("alice", "/dav/calendars/alice/none/"), ("bob", &object), ("bob", "/dav/principals/alice/")] {
+        let answer = app.send(Some(user), "REPORT", path, &[], sync_body("", None)).await;
+        assert_eq!(answer.status, 404, "{user} {path}");
+    }
+}
+
 /// Nobody else's changes are told.
 #[tokio::test]
 async fn strangers_learn_nothing() {

@@ -11,10 +11,13 @@ pub use filter::{data_request, filter};
 
 use std::sync::Arc;
 
-use super::props::Kinds;
+use http::StatusCode;
+
+use super::props::{Kinds, Target};
 use super::{Failure, Request, Response};
-use crate::model::Precondition;
-use crate::service::{Context, Error};
+use crate::access::Actor;
+use crate::model::{Path, Precondition};
+use crate::service::{Context, Error, tree};
 use crate::xml::{Element, ns};
 
 /// Every report, with the kinds of resources that it can be asked of.
@@ -40,23 +43,45 @@ pub fn supported(kind: Kinds) -> impl Iterator<Item = (&'static str, &'static st
 /// Answers a REPORT.
 ///
 /// # Errors
-/// 400 without a body, 403 `DAV:supported-report` for one that nobody knows, and what the report says.
+/// 400 without a body, 403 `DAV:supported-report` for one that nobody knows or that is not for what is there, and what the
+/// report says.
 pub async fn dispatch(context: &Arc<Context>, mut request: Request) -> Result<Response, Failure> {
     let Some(root) = request.xml(&context.limits).await? else {
         return Err(Error::BadRequest("a REPORT has a body that says which".into()).into());
     };
+    let (actor, path) = (request.actor, request.path.clone());
+    match answer(context, request, &root).await {
+        Err(failure) if matches!(failure.status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) => {
+            Err(refused(context, actor, &path, &root, failure).await)
+        }
+        answered => answered,
+    }
+}
+
+async fn answer(context: &Arc<Context>, request: Request, root: &Element) -> Result<Response, Failure> {
     match (root.name.ns.as_str(), root.name.local.as_str()) {
-        (ns::CALDAV, "calendar-query") => query::calendar_query(context, request, &root).await,
-        (ns::CALDAV, "calendar-multiget") => query::calendar_multiget(context, request, &root).await,
-        (ns::CALDAV, "free-busy-query") => freebusy::free_busy_query(context, request, &root).await,
-        (ns::DAV, "sync-collection") => sync::sync_collection(context, request, &root).await,
-        (ns::DAV, "expand-property") => expand::expand_property(context, request, &root).await,
-        (ns::DAV, "acl-principal-prop-set") => principals::acl_principal_prop_set(context, request, &root).await,
-        (ns::DAV, "principal-match") => principals::principal_match(context, request, root).await,
-        (ns::DAV, "principal-property-search") => principals::property_search(context, request, &root).await,
+        (ns::CALDAV, "calendar-query") => query::calendar_query(context, request, root).await,
+        (ns::CALDAV, "calendar-multiget") => query::calendar_multiget(context, request, root).await,
+        (ns::CALDAV, "free-busy-query") => freebusy::free_busy_query(context, request, root).await,
+        (ns::DAV, "sync-collection") => sync::sync_collection(context, request, root).await,
+        (ns::DAV, "expand-property") => expand::expand_property(context, request, root).await,
+        (ns::DAV, "acl-principal-prop-set") => principals::acl_principal_prop_set(context, request, root).await,
+        (ns::DAV, "principal-match") => principals::principal_match(context, request, root.clone()).await,
+        (ns::DAV, "principal-property-search") => principals::property_search(context, request, root).await,
         (ns::DAV, "principal-search-property-set") => principals::search_property_set(context, request).await,
-        (ns::CS, "calendarserver-principal-search") => principals::token_search(context, request, &root).await,
-        _ => Err(unknown(&root).into()),
+        (ns::CS, "calendarserver-principal-search") => principals::token_search(context, request, root).await,
+        _ => Err(unknown(root).into()),
+    }
+}
+
+/// What to say instead of `failure`, if the actor may see what is at `path` and this is no report for such a thing (RFC
+/// 3253 §3.6): the thing is there, and so is the method.
+async fn refused(context: &Context, actor: Actor, path: &Path, root: &Element, failure: Failure) -> Failure {
+    let known = REPORTS.iter().find(|(namespace, local, _)| root.is(namespace, local));
+    let there = tree::resolve(context, actor, path).await;
+    match (known, &there) {
+        (Some((.., on)), Ok(resource)) if !on.has(Target::from(resource).kind()) => unknown(root).into(),
+        _ => failure,
     }
 }
 
