@@ -19,7 +19,8 @@ use crate::xml::{Element, ns};
 pub async fn free_busy_query(context: &Arc<Context>, request: Request, root: &Element) -> Result<Response, Failure> {
     let range = root.child(ns::CALDAV, "time-range");
     let range = range.ok_or_else(|| Error::BadRequest("a free-busy-query has a CALDAV:time-range".into()))?;
-    let window = interval(range)?;
+    // There is no filter here whose precondition could be broken.
+    let window = interval(range).map_err(|failure| Error::BadRequest(failure.message))?;
     let bound = |time: Utc, open: Utc| (time != open).then_some(time);
     let window = freebusy::closed_window(context, bound(window.start, Utc::MIN), bound(window.end, Utc::MAX));
     let reach = reach(&request);
