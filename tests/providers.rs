@@ -7,12 +7,16 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use kalends::base::{Clock, Limits, Secret, Utc};
-use kalends::model::{EventKind, UserName};
+use kalends::model::{EventKind, Shelf, UserName};
+use kalends::outbound::{Client, Policy, Ports, Reach};
+use kalends::provider::{adapter, run};
 use kalends::server::Options;
+use kalends::service::accounts;
 use kalends::service::providers::{
     self, Account, AccountKey, AccountSecrets, AccountState, Entry, Provider, ProviderSettings, Providers, Vault,
     VaultError,
 };
+use kalends::store::{Batch, Write};
 use serde_json::{Value, json};
 use sockets::{Answer, TestServer, connect, read_answer, request};
 
@@ -448,4 +452,89 @@ fn what_cannot_be_read_is_kept_only_if_it_is_proven() {
     assert!(dead(&server).is_empty(), "anybody can send these: {:?}", dead(&server));
     assert_eq!(post(r#"{"value": [{"clientState": "a-client-state"}]}"#), 400);
     assert_eq!(dead(&server).len(), 1, "this one is Graph's");
+}
+
+/// Pulls an account's first calendar once, as the runner does.
+fn pull(server: &TestServer, key: &AccountKey) -> run::Ended {
+    let policy = Policy { reach: Reach::Private, https_only: false, ports: Ports::Any, ..Policy::default() };
+    let client = Client::new(policy).expect("a client");
+    let adapter = adapter(key.provider).expect("an adapter");
+    let account = server.runtime.block_on(providers::account(&server.context, key)).expect("the account");
+    let calendar = adapter.calendars(&account).remove(0);
+    let pulled = run::pull(&server.context, &client, adapter, key, &calendar);
+    server.runtime.block_on(pulled).expect("it is pulled")
+}
+
+#[test]
+fn a_calendar_that_goes_upstream_goes_here_whichever_is_asked_first() {
+    for gone in ["alpha", "omega"] {
+        let server = server();
+        server.user("zoe", PASSWORD);
+        let send = |method: &str, path: &str, body: String| {
+            let sending = request(method, &format!("/dav/calendars/zoe/{path}")).login("zoe", PASSWORD);
+            let answer = sending.header("Content-Type", "text/calendar").body(body).send(server.address);
+            assert!((200..300).contains(&answer.status), "{method} {path}: {}", answer.body);
+        };
+        for name in ["alpha", "omega"] {
+            send("MKCALENDAR", &format!("{name}/"), String::new());
+            let event =
+                format!("BEGIN:VEVENT\r\nUID:{name}\r\nDTSTART:20261201T090000Z\r\nSUMMARY:{name}\r\nEND:VEVENT\r\n");
+            let text = format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//x//y\r\n{event}END:VCALENDAR\r\n");
+            send("PUT", &format!("{name}/a.ics"), text);
+        }
+        let key = key(Provider::Caldav, "zoe");
+        let mut entry = entry(key.clone(), None);
+        (entry.base_url, entry.client_id) = (Some(format!("http://{}", server.address)), Some("zoe".to_owned()));
+        entry.secrets.password = Some(Secret::new(PASSWORD.to_owned()));
+        server.runtime.block_on(providers::add(&server.context, entry)).expect("added");
+        assert_eq!(pull(&server, &key), run::Ended::Done { poll_seconds: None });
+        assert_eq!(objects(&server).len(), 2);
+        send("DELETE", &format!("{gone}/"), String::new());
+        assert_eq!(pull(&server, &key), run::Ended::Done { poll_seconds: None });
+        assert_eq!(objects(&server).len(), 1, "{gone}");
+    }
+}
+
+#[test]
+fn meetings_follow_their_calendar_when_it_is_renamed() {
+    let server = server();
+    let mara = UserName::new("mara").expect("a name");
+    add(&server, Provider::Generic, "crm", None);
+    let key = key(Provider::Generic, "crm");
+    let found = || server.runtime.block_on(providers::account(&server.context, &key)).expect("the account");
+    let renamed = |from: &str, to: &str| {
+        let renaming = accounts::rename_calendar(&server.context, &mara, from, to);
+        server.runtime.block_on(renaming).expect("it is renamed");
+    };
+    let posted = |id: &str| {
+        let body = event(id, 1);
+        let posting = request("POST", "/ingest/events?account=crm").login("mara", PASSWORD).body(body.to_string());
+        assert_eq!(posting.send(server.address).status, 200);
+    };
+    renamed("default", "office");
+    posted("1");
+    assert_eq!(found().calendar, "office");
+    let names = |calendar: &str| {
+        let path = format!("/dav/calendars/mara/{calendar}/");
+        let listing = request("PROPFIND", &path).login("mara", PASSWORD).header("Depth", "1").send(server.address);
+        listing.body.matches(".ics").count()
+    };
+    assert_eq!(names("office"), 1);
+    // As it was kept before calendars were kept by what they are: by name alone.
+    let row_key = [b"generic/crm\0".as_slice(), &[1]].concat();
+    let row =
+        server.runtime.block_on(server.context.store.row(Shelf::Accounts, &row_key)).expect("read").expect("there");
+    let id = found().collection.expect("its calendar is known");
+    let tail = 1 + postcard::to_stdvec(&id).expect("bytes").len();
+    let mut old = row[..row.len() - tail].to_vec();
+    old[0] = 1;
+    renamed("office", "default");
+    let writes = vec![Write::PutRow(Shelf::Accounts, row_key, old.into())];
+    server.runtime.block_on(server.context.store.commit(Batch { writes, ..Batch::default() })).expect("written");
+    assert_eq!(found().collection, Some(id), "it is found by its name once, and known from then on");
+    renamed("default", "study");
+    posted("2");
+    assert_eq!((found().calendar.as_str(), names("study")), ("study", 2));
+    let all = server.runtime.block_on(providers::accounts(&server.context)).expect("accounts");
+    assert_eq!(all[0].calendar, "study");
 }

@@ -51,6 +51,8 @@ struct Pull<'a> {
     account: Account,
     secrets: AccountSecrets,
     gathered: Vec<SourceRecord>,
+    /// The listings that ended on the way, one for each collection of an upstream server.
+    sweeps: Vec<Sweep>,
 }
 
 /// What became of one page.
@@ -83,7 +85,7 @@ pub async fn pull(
             next: None,
             started: context.clock.now(),
         };
-        let mut pull = Pull { context, client, adapter, account, secrets, gathered: Vec::new() };
+        let mut pull = Pull { context, client, adapter, account, secrets, gathered: Vec::new(), sweeps: Vec::new() };
         if let Some(ended) = pull.pages(state).await? {
             return Ok(ended);
         }
@@ -129,10 +131,11 @@ impl Pull<'_> {
             providers::bury(self.context, &self.account.key, problem, problem.as_bytes()).await?;
         }
         self.gathered.extend(pulled.records);
+        self.sweeps.extend(pulled.sweep);
         match pulled.next {
             Next::Page(next) => {
                 if self.gathered.len() >= GATHERED_MAX {
-                    self.apply(None).await?;
+                    self.apply().await?;
                 }
                 Ok(Some(Page::On(next)))
             }
@@ -141,7 +144,10 @@ impl Pull<'_> {
                 if active(self.context, &self.account.key).await?.is_none() {
                     return Ok(Some(Page::Ended(Ended::Idle)));
                 }
-                self.apply(pulled.sweep).await?;
+                self.apply().await?;
+                for sweep in std::mem::take(&mut self.sweeps) {
+                    super::apply(self.context, &self.account, Vec::new(), Some(sweep)).await?;
+                }
                 self.finish(state, cursor).await?;
                 Ok(Some(Page::Ended(Ended::Done { poll_seconds })))
             }
@@ -164,9 +170,9 @@ impl Pull<'_> {
         }
     }
 
-    async fn apply(&mut self, sweep: Option<Sweep>) -> Result<(), ProviderError> {
+    async fn apply(&mut self) -> Result<(), ProviderError> {
         let records = std::mem::take(&mut self.gathered);
-        super::apply(self.context, &self.account, records, sweep).await?;
+        super::apply(self.context, &self.account, records, None).await?;
         Ok(())
     }
 

@@ -32,6 +32,7 @@ pub(super) fn account(provider: Provider, name: &str) -> Account {
         poll_seconds: 300,
         state: AccountState::Active,
         created: Utc(0),
+        collection: None,
     }
 }
 

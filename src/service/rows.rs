@@ -27,6 +27,21 @@ pub fn decode<T: DeserializeOwned>(version: u8, row: &[u8], what: &str) -> Resul
     }
 }
 
+/// As [`decode`]; a row of the version before is read as the `Old` that it was then.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_since<Old: DeserializeOwned, T: DeserializeOwned + From<Old>>(
+    version: u8,
+    row: &[u8],
+    what: &str,
+) -> Result<T, StoreError> {
+    match row.first() {
+        Some(found) if found.checked_add(1) == Some(version) => decode::<Old>(*found, row, what).map(T::from),
+        _ => decode(version, row, what),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,5 +53,8 @@ mod tests {
         assert!(matches!(decode::<(u64, String)>(2, &row, "tests"), Err(StoreError::Format(_))));
         assert!(matches!(decode::<(u64, String)>(3, &row[..2], "tests"), Err(StoreError::Corrupt(_))));
         assert!(matches!(decode::<(u64, String)>(3, &[], "tests"), Err(StoreError::Corrupt(_))));
+        assert_eq!(decode_since::<u32, u64>(4, &encode(3, &7_u32), "tests").ok(), Some(7));
+        assert_eq!(decode_since::<u32, u64>(4, &encode(4, &7_u64), "tests").ok(), Some(7));
+        assert!(matches!(decode_since::<u32, u64>(4, &encode(2, &7_u32), "tests"), Err(StoreError::Format(_))));
     }
 }

@@ -51,6 +51,7 @@ impl Puller {
             poll_seconds: 3_600,
             state: AccountState::Active,
             created: NOW,
+            collection: None,
         };
         let policy = Policy {
             reach: Reach::Private,

@@ -57,6 +57,7 @@ impl Exchange {
             poll_seconds: 300,
             state: AccountState::Active,
             created: Utc(0),
+            collection: None,
         };
         let secret = |text: &str| Some(Secret::new(text.to_owned()));
         let secrets = AccountSecrets {

@@ -138,6 +138,11 @@ impl Planner<'_> {
             let Some(account) = account(self.context, self.person, source.provider, &source.account).await? else {
                 continue;
             };
+            if let Some(id) = account.collection
+                && let Some(node) = self.node_of(id).await?
+            {
+                return Ok(Some(node));
+            }
             if let Some(calendar) = self.context.store.child(self.person.home, &account.calendar).await? {
                 return self.node_named(&calendar.name).await;
             }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{PrincipalId, Secret, Utc};
+use crate::base::{CollectionId, PrincipalId, Secret, Utc};
 use crate::merge::Provider;
 
 /// A text names no provider, or no account.
@@ -82,7 +82,7 @@ pub struct Account {
     pub key: AccountKey,
     /// The user whose meetings these are.
     pub owner: PrincipalId,
-    /// The name of the user's calendar that the meetings go to.
+    /// The name of the user's calendar that the meetings go to: its present one, for people.
     pub calendar: String,
     /// The person's own addresses, lower-case, the preferred one first: whose answer is "my answer".
     pub addresses: Vec<String>,
@@ -103,6 +103,46 @@ pub struct Account {
     pub state: AccountState,
     /// When it was added.
     pub created: Utc,
+    /// The calendar that the meetings go to, whatever it is called by now. `None` if it has not been found yet; without it, or
+    /// when it is gone, one of its name takes its place.
+    pub collection: Option<CollectionId>,
+}
+
+/// An account as it was kept in version 1: its calendar by name alone.
+#[derive(Deserialize)]
+pub(super) struct ByName {
+    key: AccountKey,
+    owner: PrincipalId,
+    calendar: String,
+    addresses: Vec<String>,
+    calendars: Vec<String>,
+    base_url: Option<String>,
+    token_url: Option<String>,
+    client_id: Option<String>,
+    options: BTreeMap<String, String>,
+    poll_seconds: u64,
+    state: AccountState,
+    created: Utc,
+}
+
+impl From<ByName> for Account {
+    fn from(old: ByName) -> Self {
+        Self {
+            key: old.key,
+            owner: old.owner,
+            calendar: old.calendar,
+            addresses: old.addresses,
+            calendars: old.calendars,
+            base_url: old.base_url,
+            token_url: old.token_url,
+            client_id: old.client_id,
+            options: old.options,
+            poll_seconds: old.poll_seconds,
+            state: old.state,
+            created: old.created,
+            collection: None,
+        }
+    }
 }
 
 impl Account {

@@ -3,15 +3,18 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::account::ByName;
 use super::{Account, AccountKey, AccountSecrets, AccountState, Provider, ProviderError};
 use crate::base::{Secret, Utc};
 use crate::model::{EventKind, Shelf, UserName};
-use crate::service::rows::{decode, encode};
+use crate::service::rows::{decode, decode_since, encode};
 use crate::service::{Context, StoreError};
-use crate::store::{Assert, Batch, Draft, Write};
+use crate::store::{Assert, Batch, CommitError, Draft, Write};
 
-/// The version of these rows.
+/// The version of the rows of channels and secrets.
 const VERSION: u8 = 1;
+/// The version of the accounts' own rows. Version 1 had the calendar by name alone.
+const ACCOUNT_VERSION: u8 = 2;
 /// Accounts read at a time.
 const PAGE: usize = 500;
 
@@ -107,9 +110,9 @@ pub async fn add(context: &Context, entry: Entry) -> Result<(Account, AccountSec
     let user = entry.user.clone();
     let principal = context.store.principal_named(&user).await?;
     let principal = principal.ok_or_else(|| ProviderError::NoSuchUser(user.to_string()))?;
-    if context.store.child(principal.home, &entry.calendar).await?.is_none() {
+    let Some(calendar) = context.store.child(principal.home, &entry.calendar).await? else {
         return Err(ProviderError::NoSuchCalendar { user: user.to_string(), calendar: entry.calendar });
-    }
+    };
     let secrets = completed(context, &entry.key, entry.secrets)?;
     let addresses = if entry.addresses.is_empty() { principal.emails.clone() } else { entry.addresses };
     let account = Account {
@@ -124,10 +127,11 @@ pub async fn add(context: &Context, entry: Entry) -> Result<(Account, AccountSec
         poll_seconds: entry.poll_seconds.unwrap_or_else(|| context.providers.settings.poll_seconds()).max(1),
         state: AccountState::Active,
         created: context.clock.now(),
+        collection: Some(calendar.id),
         key: entry.key,
     };
     let (row, sealed) = (row_key(&account.key, Part::Account), row_key(&account.key, Part::Secrets));
-    let mut writes = vec![Write::PutRow(Shelf::Accounts, row.clone(), encode(VERSION, &account))];
+    let mut writes = vec![Write::PutRow(Shelf::Accounts, row.clone(), encode(ACCOUNT_VERSION, &account))];
     if secrets != AccountSecrets::default() {
         let boxed = context.providers.settings.vault()?.seal(&account.key, &secrets);
         writes.push(Write::PutRow(Shelf::Accounts, sealed, boxed.into()));
@@ -184,26 +188,58 @@ fn completed(
 /// # Errors
 /// [`ProviderError::NoSuchAccount`], or the store's.
 pub async fn account(context: &Context, key: &AccountKey) -> Result<Account, ProviderError> {
-    let (account, _) = read(context, key).await?;
+    let (account, seen) = read(context, key).await?;
     if context.store.principal(account.owner).await?.is_none() {
         return Err(ProviderError::NoSuchAccount(key.clone()));
     }
-    Ok(placed(context, account))
+    Ok(placed(context, account, seen).await?)
 }
 
-/// With the configured places where the account names none.
-fn placed(context: &Context, mut account: Account) -> Account {
+/// With its calendar's present name, and with the configured places where the account names none.
+async fn placed(context: &Context, account: Account, seen: Bytes) -> Result<Account, StoreError> {
+    let mut account = with_collection(context, account, seen).await?;
+    if let Some(id) = account.collection
+        && let Some(calendar) = context.store.collection(id).await?
+    {
+        account.calendar = calendar.name;
+    }
     let settings = &context.providers.settings;
     let provider = account.key.provider;
     account.base_url = account.base_url.or_else(|| settings.base_urls.get(&provider).cloned());
     account.token_url = account.token_url.or_else(|| settings.token_urls.get(&provider).cloned());
-    account
+    Ok(account)
+}
+
+/// An account that knows its calendar by name alone finds it once, while it still has that name, and remembers it.
+async fn with_collection(context: &Context, mut account: Account, seen: Bytes) -> Result<Account, StoreError> {
+    if account.collection.is_some() {
+        return Ok(account);
+    }
+    let Some(owner) = context.store.principal(account.owner).await? else { return Ok(account) };
+    let Some(calendar) = context.store.child(owner.home, &account.calendar).await? else { return Ok(account) };
+    account.collection = Some(calendar.id);
+    let row = row_key(&account.key, Part::Account);
+    let batch = Batch {
+        at: context.clock.now(),
+        asserts: vec![Assert::RowIs(Shelf::Accounts, row.clone(), Some(seen))],
+        writes: vec![Write::PutRow(Shelf::Accounts, row, encode(ACCOUNT_VERSION, &account))],
+        ..Batch::default()
+    };
+    match context.store.commit(batch).await {
+        Err(CommitError::Store(error)) => Err(error),
+        // Whoever was faster has found it too, or the next one will.
+        Ok(_) | Err(CommitError::Failed { .. }) => Ok(account),
+    }
+}
+
+fn decoded(row: &[u8]) -> Result<Account, StoreError> {
+    decode_since::<ByName, Account>(ACCOUNT_VERSION, row, "accounts")
 }
 
 async fn read(context: &Context, key: &AccountKey) -> Result<(Account, Bytes), ProviderError> {
     let row = context.store.row(Shelf::Accounts, &row_key(key, Part::Account)).await?;
     let row = row.ok_or_else(|| ProviderError::NoSuchAccount(key.clone()))?;
-    Ok((decode(VERSION, &row, "accounts")?, row))
+    Ok((decoded(&row)?, row))
 }
 
 /// All accounts, in the order of their keys.
@@ -216,7 +252,7 @@ pub async fn accounts(context: &Context) -> Result<Vec<Account>, StoreError> {
         let page = context.store.rows(Shelf::Accounts, from..Vec::new(), PAGE).await?;
         for (key, row) in &page.rows {
             if key.last() == Some(&(Part::Account as u8)) {
-                found.push(placed(context, decode(VERSION, row, "accounts")?));
+                found.push(placed(context, decoded(row)?, row.clone()).await?);
             }
         }
         match page.rows.last() {
@@ -317,8 +353,11 @@ pub async fn break_account(context: &Context, key: &AccountKey, reason: &str) ->
     }
     let mut events = Vec::new();
     if let Some(owner) = context.store.principal(found.owner).await? {
-        let calendar = context.store.child(owner.home, &found.calendar).await?;
         let kind = EventKind::AccountBroken { account: key.to_string(), reason: reason.to_owned() };
+        let calendar = match found.collection {
+            Some(id) => context.store.collection(id).await?,
+            None => context.store.child(owner.home, &found.calendar).await?,
+        };
         let collection = calendar.map_or(owner.home, |calendar| calendar.id);
         events.push(Draft { owner: owner.id, collection, kind });
     }
@@ -342,7 +381,7 @@ async fn set_state(
         let batch = Batch {
             at: context.clock.now(),
             asserts: vec![Assert::RowIs(Shelf::Accounts, row.clone(), Some(seen))],
-            writes: vec![Write::PutRow(Shelf::Accounts, row, encode(VERSION, &account))],
+            writes: vec![Write::PutRow(Shelf::Accounts, row, encode(ACCOUNT_VERSION, &account))],
             events: events.clone(),
             ..Batch::default()
         };
