@@ -200,8 +200,41 @@ fn damaged_files_are_told_at_the_start_with_what_to_do() {
                 file.set_len(5_000).expect("cut");
             };
             broken(&cut, "restore the newest backup");
+            let gone = |data: &Path| std::fs::remove_file(data.join("sled-1/journal")).expect("removed");
+            broken(&gone, "sled-1/journal is missing: what was written last may have been in it");
+            let emptied = |data: &Path| std::fs::write(data.join("sled-1/journal"), "").expect("written");
+            broken(&emptied, "sled-1/journal is empty");
         }
     }
+}
+
+/// Whoever wants to go on without a journal says so once; with a whole one nobody has to.
+#[test]
+fn a_journal_that_is_lost_is_given_up_when_told() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let place = Place::make(&dir.path().join("data"), "sled", &["work"]);
+    let journal = place.data.join("sled-1/journal");
+    let give_up = || {
+        let ran = place.run(&["verify", "--without-journal"]);
+        (ran.status.code(), String::from_utf8_lossy(&ran.stderr).into_owned())
+    };
+    let (code, said) = give_up();
+    assert!(code == Some(1) && said.contains("is whole"), "{said}");
+    place.done(&["user", "list"]);
+    for damage in [&[][..], b"gone wrong"] {
+        match damage {
+            [] => std::fs::remove_file(&journal).expect("removed"),
+            bytes => std::fs::write(&journal, bytes).expect("written"),
+        }
+        assert_eq!(place.run(&["user", "list"]).status.code(), Some(1));
+        let (code, said) = give_up();
+        assert!(code == Some(0) && said.contains("0 problems"), "{said}");
+        assert_eq!(journal.with_file_name("journal.damaged").exists(), !damage.is_empty(), "{said}");
+        assert!(place.done(&["user", "list"]).contains("anna"));
+    }
+    let server = place.serve(&dir.path().join("log")).expect("it starts");
+    assert!(give_up().1.contains("is held by process"), "a server has it open");
+    drop(server);
 }
 
 /// Bytes changed inside of the engine's largest file: whatever the engine makes of them, it is said in words. Not every byte

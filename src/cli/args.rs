@@ -103,6 +103,9 @@ pub enum Verb {
         /// Compute the index anew from the objects
         #[arg(long)]
         rebuild: bool,
+        /// Before that, give up a journal that is damaged or missing, with what was written in the last moments
+        #[arg(long)]
+        without_journal: bool,
         /// As JSON
         #[arg(long)]
         json: bool,

@@ -109,6 +109,9 @@ fn execute(arguments: Arguments) -> Result<Exit, Ended> {
         }
         verb => {
             let config = configuration(&place, None)?;
+            if matches!(verb, Verb::Verify { without_journal: true, .. }) {
+                give_up_journal(&place.data)?;
+            }
             let (command, files, target) = work(verb)?;
             runtime.block_on(administer(&place.data, &config, command, files, target))
         }
@@ -147,6 +150,19 @@ fn make_data_directory(data: &Path) -> Result<(), StoreError> {
         use std::os::unix::fs::DirBuilderExt;
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data);
         made.map_err(|error| StoreError::Io(format!("making {}: {error}", data.display())))?;
+    }
+    Ok(())
+}
+
+/// Gives up the journal of the store in `data`, and says so.
+fn give_up_journal(data: &Path) -> Result<(), Ended> {
+    if !data.join("kalends.store").exists() {
+        return Err(failed(format!("there is no data in {}; see --data", data.display())));
+    }
+    let aside = crate::store::give_up_journal(data).map_err(|error| failed(error.to_string()))?;
+    match aside {
+        Some(aside) => eprintln!("the damaged journal is now {}; a new one begins", aside.display()),
+        None => eprintln!("there is no journal any more; a new one begins"),
     }
     Ok(())
 }
@@ -223,7 +239,7 @@ fn work(verb: Verb) -> Result<(Command, Vec<PathBuf>, Target), Ended> {
         Verb::Explain { event, user, json } => plain(Command::Explain { event, user, listing: Listing::by_flag(json) }),
         Verb::Bus(verb) => plain(of_bus(verb)),
         Verb::Freebusy(search) => plain(of_search(search).map_err(usage)?),
-        Verb::Verify { rebuild, json } => plain(Command::Verify { rebuild, listing: Listing::by_flag(json) }),
+        Verb::Verify { rebuild, json, .. } => plain(Command::Verify { rebuild, listing: Listing::by_flag(json) }),
         Verb::Backup { file } => Ok((Command::Backup, Vec::new(), Target::Whole(file))),
         Verb::Compact => plain(Command::Compact),
         Verb::Migrate { to } => plain(Command::Migrate { to: Engine::from(to).name().to_owned() }),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! kalends.lock     held by the process that has the store open; tells which
-//! kalends.store    format, engine and the name of the engine's directory
+//! kalends.store    format, engine, the name of the engine's directory, and whether a journal is in it
 //! sled-1/          the engine's own files
 //! ```
 //!
@@ -114,6 +114,9 @@ pub(super) struct Marker {
     pub(super) name: String,
     /// Whether the engine was opened in it once. Until then nothing in it counts.
     pub(super) ready: bool,
+    /// Whether the engine's directory has a journal since. One that was made before there were journals gets it at its
+    /// next opening.
+    pub(super) journaled: bool,
 }
 
 impl Marker {
@@ -136,19 +139,28 @@ impl Marker {
         let engine = Engine::named(engine)
             .ok_or_else(|| StoreError::Format(format!("its engine `{engine}` is not known to this program")))?;
         let name = value("directory").filter(|name| is_engine_dir(name)).ok_or_else(broken)?.to_owned();
-        Ok(Self { engine, name, ready: value("state") == Some("ready") })
+        let (ready, journaled) = (value("state") == Some("ready"), value("journal") == Some("yes"));
+        Ok(Self { engine, name, ready, journaled })
     }
 
     /// What follows it after a rewriting into files of `engine`.
     pub(super) fn successor(&self, engine: Engine) -> Self {
         let number = self.name.rsplit('-').next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0);
-        Self { engine, name: format!("{}-{}", engine.name(), number.wrapping_add(1)), ready: true }
+        let name = format!("{}-{}", engine.name(), number.wrapping_add(1));
+        Self { engine, name, ready: true, journaled: false }.opened()
+    }
+
+    /// The same, when the engine was opened in its directory.
+    pub(super) fn opened(self) -> Self {
+        Self { ready: true, journaled: self.engine == Engine::Sled, ..self }
     }
 
     /// Replaces what `kalends.store` says, durably.
     pub(super) fn write(&self, dir: &Path) -> Result<(), StoreError> {
         let state = if self.ready { "ready" } else { "new" };
-        let text = format!("format {FORMAT}\nengine {}\ndirectory {}\nstate {state}\n", self.engine.name(), self.name);
+        let journal = if self.journaled { "journal yes\n" } else { "" };
+        let (engine, name) = (self.engine.name(), &self.name);
+        let text = format!("format {FORMAT}\nengine {engine}\ndirectory {name}\nstate {state}\n{journal}");
         let path = dir.join(MARKER_FILE);
         let draft = dir.join(format!("{MARKER_FILE}.new"));
         let write = || -> std::io::Result<()> {
@@ -215,16 +227,44 @@ pub(super) fn open(options: &Options) -> Result<Arc<dyn Kv>, StoreError> {
     }
     let path = dir.join(&marker.name);
     if marker.ready && !path.is_dir() {
-        let path = path.display();
-        return Err(StoreError::Corrupt(format!("{path} is missing: put it back, or restore the newest backup")));
+        return Err(missing(&path));
+    }
+    if marker.ready && marker.journaled {
+        Journaled::expect(&path)?;
     }
     remove_others(dir, if marker.ready { &marker.name } else { "" })?;
     let engine = open_engine(marker.engine, &path, options.cache_bytes)?;
     if !marker.ready {
         engine.sync()?;
-        Marker { ready: true, ..marker }.write(dir)?;
+    }
+    let opened = marker.clone().opened();
+    if opened != marker {
+        opened.write(dir)?;
     }
     Ok(engine)
+}
+
+/// Gives up the journal of the store in `dir`, which is damaged or missing: with what was written in the last moments, if that
+/// was in it alone. The next opening begins a new one. It says where a damaged one was put.
+///
+/// # Errors
+/// If the store is open, has no journal, or one that is whole: nothing is done then.
+pub fn give_up_journal(dir: &Path) -> Result<Option<PathBuf>, StoreError> {
+    let _lock = DirLock::take(dir)?;
+    let Some(marker) = Marker::read(dir)?.filter(|marker| marker.ready && marker.engine == Engine::Sled) else {
+        return Err(StoreError::Format(format!("{} has no journal to give up", dir.display())));
+    };
+    let path = dir.join(&marker.name);
+    if !path.is_dir() {
+        return Err(missing(&path));
+    }
+    let aside = Journaled::put_aside(&path)?;
+    Marker { journaled: false, ..marker }.write(dir)?;
+    Ok(aside)
+}
+
+fn missing(path: &Path) -> StoreError {
+    StoreError::Corrupt(format!("{} is missing: put it back, or restore the newest backup", path.display()))
 }
 
 /// Begins a new data directory.
@@ -235,7 +275,8 @@ pub(super) fn first_marker(options: &Options) -> Result<Marker, StoreError> {
             "{dir} has data in {name} and no file {MARKER_FILE} that says what it is; restore that file or the newest backup"
         )));
     }
-    let marker = Marker { engine: options.engine, name: format!("{}-1", options.engine.name()), ready: false };
+    let marker =
+        Marker { engine: options.engine, name: format!("{}-1", options.engine.name()), ready: false, journaled: false };
     marker.write(&options.dir)?;
     Ok(marker)
 }

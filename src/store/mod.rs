@@ -33,7 +33,7 @@ mod writes;
 pub use backup::{Backup, BackupSize, restore_backup};
 pub use batch::{Assert, Batch, Commit, CommitError, Draft, StoreError, Write};
 pub use check::Finding;
-pub use dir::{Engine, Options, free_bytes};
+pub use dir::{Engine, Options, free_bytes, give_up_journal};
 pub use restore::Restore;
 pub use rewrite::Rewritten;
 pub use snapshot::{Row, Snapshot};

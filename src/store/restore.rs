@@ -53,6 +53,6 @@ impl Restore {
     pub fn finish(self) -> Result<(), StoreError> {
         dir::check_format(super::shared::counter(&*self.engine, super::keys::FORMAT)?)?;
         self.engine.sync()?;
-        Marker { ready: true, ..self.marker }.write(&self.options.dir)
+        self.marker.opened().write(&self.options.dir)
     }
 }

@@ -111,6 +111,51 @@ fn a_lost_marker_or_engine_directory_is_refused_and_nothing_is_removed() {
     assert!(!engine.exists());
 }
 
+/// A directory that was made before there were journals gets one, and is held to it from then on: through compaction, restoring
+/// and moving between engines as well.
+#[test]
+fn a_journal_that_was_there_has_to_be_there() {
+    let journal = |place: &Place, name: &str| place.path().join(name).join("journal");
+    let lost = |place: &Place, options: &Options, name: &str| {
+        let path = journal(place, name);
+        for damage in ["missing", "empty"] {
+            let kept = fs::read(&path).unwrap();
+            fs::remove_file(&path).unwrap();
+            if damage == "empty" {
+                fs::write(&path, vec![0; kept.len()]).unwrap();
+            }
+            let StoreError::Corrupt(text) = refusal(options) else { panic!("another error") };
+            assert!(text.contains(damage) && text.contains("--without-journal"), "{text}");
+            fs::write(&path, kept).unwrap();
+        }
+        drop(Store::open(options).unwrap());
+    };
+    runtime().block_on(async {
+        let place = Place::new(Engine::Sled);
+        drop(place.open());
+        let marker = place.path().join("kalends.store");
+        let before = fs::read_to_string(&marker).unwrap().replace("journal yes\n", "");
+        fs::write(&marker, before).unwrap();
+        fs::remove_file(journal(&place, "sled-1")).unwrap();
+        drop(place.open());
+        lost(&place, &place.options(), "sled-1");
+        let store = place.open();
+        store.compact().await.unwrap();
+        let copy = Place::new(Engine::Sled);
+        let mut restore = Store::restore(&copy.options()).unwrap();
+        restore.add(store.snapshot().next_rows(1 << 20).unwrap()).unwrap();
+        restore.finish().unwrap();
+        drop(store);
+        lost(&place, &place.options(), "sled-2");
+        lost(&copy, &copy.options(), "sled-1");
+        let moved = Place::new(Engine::Fjall);
+        let store = moved.open();
+        store.migrate(Engine::Sled).await.unwrap();
+        drop(store);
+        lost(&moved, &Options { engine: Engine::Sled, ..moved.options() }, "sled-2");
+    });
+}
+
 #[test]
 fn damage_in_the_engines_files_is_an_error_and_no_panic() {
     for engine in ON_DISK {

@@ -26,6 +26,12 @@ pub(super) const PAGE_BYTES: usize = BLOCK_BYTES;
 /// The file's size.
 pub(super) const FILE_BYTES: usize = PAGE_BYTES + RECORD_BYTES;
 
+/// The name that a damaged one gets when it is given up.
+const ASIDE_FILE: &str = "journal.damaged";
+/// What there is to do where one is damaged or missing.
+const GO_ON: &str = "keep a copy of the directory, then restore the newest backup, or run `kalends verify --without-journal` \
+                     to go on without what was written in the last moments";
+
 const MAGIC: [u8; 8] = *b"kalends1";
 /// The magic bytes, the generation and their checksum.
 const HEADER_BYTES: usize = 16 + SUM_BYTES;
@@ -41,35 +47,32 @@ pub(super) struct Journal {
     pub(super) is_ahead: bool,
     /// Whether changes were applied that were not in it, and the engine was not made durable since.
     pub(super) is_behind: bool,
+    /// Whether something failed: what the disk holds of the engine and of this file is not known then, and what this file
+    /// holds may be all that is left of what was acknowledged.
+    pub(super) has_failed: bool,
 }
 
 impl Journal {
-    /// Opens the journal in `dir`, making it if it is missing; with what it holds. The caller begins a generation before it
+    /// Opens the journal in `dir`, making it if it was never used; with what it holds. The caller begins a generation before it
     /// writes.
     pub(super) fn open(dir: &Path) -> Result<(Self, Vec<Changes>), StoreError> {
         let path = dir.join(FILE);
         let failed = |error: std::io::Error| io_error(&format!("opening {}", path.display()), &error);
+        let held = read(&path)?;
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-        let length = usize::try_from(file.metadata().map_err(failed)?.len()).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; length.min(FILE_BYTES)];
-        file.read_exact_at(&mut bytes, 0).map_err(failed)?;
-        let (generation, records) = match generation_in(&bytes) {
-            Some(generation) => {
-                let records = records_in(&bytes[PAGE_BYTES..], generation);
-                (generation, records.map_err(|at| damaged(&path, PAGE_BYTES + at))?)
-            }
-            None if is_unused(&bytes) => {
+        let (generation, records) = match held {
+            Some(held) => held,
+            None => {
                 // Written now, so that later writes find their place on the disk ready.
                 let made = file.set_len(0).and_then(|()| file.write_all_at(&vec![0; FILE_BYTES], 0));
                 made.and_then(|()| file.sync_all()).and_then(|()| File::open(dir)?.sync_all()).map_err(failed)?;
                 (0, Vec::new())
             }
-            None => return Err(damaged(&path, 0)),
         };
         // Where that cannot be, the page cache stays between.
         let _ = rustix::fs::fcntl_setfl(&file, OFlags::DIRECT);
-        Ok((Self { file, path, generation, end: 0, is_ahead: false, is_behind: false }, records))
+        Ok((Self { file, path, generation, end: 0, is_ahead: false, is_behind: false, has_failed: false }, records))
     }
 
     /// Writes a record behind the others, durably.
@@ -115,6 +118,57 @@ impl Journal {
     }
 }
 
+/// What the file at `path` holds: its generation and records; `None` if it is not there or was never used.
+fn read(path: &Path) -> Result<Option<(u64, Vec<Changes>)>, StoreError> {
+    let failed = |error: std::io::Error| io_error(&format!("reading {}", path.display()), &error);
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let length = usize::try_from(file.metadata().map_err(failed)?.len()).unwrap_or(usize::MAX);
+    let mut bytes = vec![0; length.min(FILE_BYTES)];
+    file.read_exact_at(&mut bytes, 0).map_err(failed)?;
+    match generation_in(&bytes) {
+        Some(generation) => match records_in(&bytes[PAGE_BYTES..], generation) {
+            Ok(records) => Ok(Some((generation, records))),
+            Err(at) => Err(damaged(path, PAGE_BYTES + at)),
+        },
+        None if is_unused(&bytes) => Ok(None),
+        None => Err(damaged(path, 0)),
+    }
+}
+
+/// Refuses a directory whose journal was in use once and is not there any more, or holds nothing.
+pub(super) fn expect(dir: &Path) -> Result<(), StoreError> {
+    let path = dir.join(FILE);
+    if read(&path)?.is_some() {
+        return Ok(());
+    }
+    let (shown, how) = (path.display(), if path.exists() { "empty" } else { "missing" });
+    Err(StoreError::Corrupt(format!(
+        "{shown} is {how}: what was written last may have been in it alone; put the file back that was there, or {GO_ON}"
+    )))
+}
+
+/// Puts a journal aside that is damaged, if there is one. It says where to.
+pub(super) fn put_aside(dir: &Path) -> Result<Option<PathBuf>, StoreError> {
+    let (path, aside) = (dir.join(FILE), dir.join(ASIDE_FILE));
+    let failed = |error: std::io::Error| io_error(&format!("renaming {}", path.display()), &error);
+    match read(&path) {
+        Ok(Some(_)) => {
+            let path = path.display();
+            Err(StoreError::Format(format!("{path} is whole: nothing that was written has to be given up")))
+        }
+        Ok(None) => Ok(None),
+        Err(StoreError::Corrupt(_)) => {
+            std::fs::rename(&path, &aside).and_then(|()| File::open(dir)?.sync_all()).map_err(failed)?;
+            Ok(Some(aside))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// What the header of a whole file says.
 fn generation_in(bytes: &[u8]) -> Option<u64> {
     let (header, _) = bytes.split_first_chunk::<HEADER_BYTES>()?;
@@ -130,8 +184,5 @@ fn is_unused(bytes: &[u8]) -> bool {
 
 fn damaged(path: &Path, at: usize) -> StoreError {
     let path = path.display();
-    StoreError::Corrupt(format!(
-        "{path} is damaged at byte {at}: what was written last may be missing; keep a copy of the directory, then restore the \
-         newest backup, or remove that file to go on without what was written in the last moments"
-    ))
+    StoreError::Corrupt(format!("{path} is damaged at byte {at}: what was written last may be missing; {GO_ON}"))
 }

@@ -12,7 +12,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -44,8 +44,20 @@ impl Journaled {
         Ok(opened)
     }
 
+    /// Refuses `dir` if the journal that is known to have been in it is missing, or was emptied by others.
+    pub(in crate::store) fn expect(dir: &Path) -> Result<(), StoreError> {
+        file::expect(dir)
+    }
+
+    /// Puts the damaged journal in `dir` aside, if there is one, and says where to. One that is whole is refused.
+    pub(in crate::store) fn put_aside(dir: &Path) -> Result<Option<PathBuf>, StoreError> {
+        file::put_aside(dir)
+    }
+
     /// The engine takes what it has not taken yet, durably; the journal begins anew.
     fn checkpoint(&self, journal: &mut Journal) -> Result<(), StoreError> {
+        // Until it has come to its end.
+        let failed_before = std::mem::replace(&mut journal.has_failed, true);
         {
             // Readers go on: what the engine has of this already is covered by the same.
             let recent = self.recent.read_recursive();
@@ -57,7 +69,9 @@ impl Journaled {
             }
         }
         self.recent.write().clear();
-        journal.begin_anew()
+        journal.begin_anew()?;
+        journal.has_failed = failed_before;
+        Ok(())
     }
 
     /// Prepares for changes that are not journaled.
@@ -88,7 +102,7 @@ impl Kv for Journaled {
         if journal.is_behind || journal.end + record.bytes().len() as u64 > RECORD_BYTES as u64 {
             self.checkpoint(&mut journal)?;
         }
-        journal.append(&mut record)
+        journal.append(&mut record).inspect_err(|_| journal.has_failed = true)
     }
 
     fn apply(&self, changes: &Changes) -> Result<(), StoreError> {
@@ -99,7 +113,7 @@ impl Kv for Journaled {
         }
         self.step_aside(&mut journal)?;
         journal.is_behind = true;
-        self.engine.apply(changes)
+        self.engine.apply(changes).inspect_err(|_| journal.has_failed = true)
     }
 
     fn sync(&self) -> Result<(), StoreError> {
@@ -120,11 +134,12 @@ impl Kv for Journaled {
 }
 
 impl Drop for Journaled {
-    /// At rest the engine's files alone hold everything. If this fails, or it is not known whether the last changes were to be
-    /// applied, the next opening does it.
+    /// At rest the engine's files alone hold everything. If something failed, now or before, or it is not known whether the last
+    /// changes were to be applied, the next opening does it: an engine that could not make durable what it took may say that
+    /// it did when it is asked again.
     fn drop(&mut self) {
         let journal = &mut *self.journal.lock();
-        if !journal.is_ahead {
+        if !journal.is_ahead && !journal.has_failed {
             let _ = self.step_aside(journal);
         }
     }

@@ -227,6 +227,42 @@ fn an_engine_that_fails_at_a_checkpoint_loses_nothing() {
     }
 }
 
+/// Asked again, an engine whose files could not be made durable may say that they are: the kernel forgets what it could not
+/// write. Then the journal alone has what was acknowledged.
+#[test]
+fn after_a_failure_the_end_leaves_the_journal_as_it_is() {
+    for fault in [Fault::Apply, Fault::Sync] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let memory = Arc::new(Memory::default());
+        let faulty = Arc::new(Faulty::new(memory.clone()));
+        let journaled = Journaled::open(faulty.clone(), dir.path()).expect("it opens");
+        write(&journaled, &changes(&[(1, Some(10)), (2, Some(20))]));
+        faulty.fail(fault, StoreError::Io("the disk is gone".to_owned()));
+        assert!(journaled.checkpoint(&mut journaled.journal.lock()).is_err());
+        faulty.heal();
+        let before = std::fs::read(dir.path().join(FILE)).expect("a journal");
+        drop(journaled);
+        assert_eq!(std::fs::read(dir.path().join(FILE)).expect("a journal"), before, "{fault:?}");
+        // What the engine was told to make durable after its failure is not.
+        let reopened = Journaled::open(Arc::new(Memory::default()), dir.path()).expect("it opens");
+        assert_eq!(rows(&reopened), [(vec![1], 10), (vec![2], 20)], "{fault:?}");
+    }
+}
+
+/// The same where changes went to the engine without a record, and there was one before it failed.
+#[test]
+fn a_failure_of_unjournaled_changes_is_remembered_too() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let faulty = Arc::new(Faulty::new(Arc::new(Memory::default())));
+    let journaled = Journaled::open(faulty.clone(), dir.path()).expect("it opens");
+    write(&journaled, &changes(&[(1, Some(10))]));
+    faulty.fail(Fault::Apply, StoreError::Io("the disk is gone".to_owned()));
+    assert!(journaled.write_ahead(&changes(&[(2, Some(RECORD_BYTES))])).is_err());
+    faulty.heal();
+    drop(journaled);
+    assert_eq!(rows(&Journaled::open(Arc::new(Memory::default()), dir.path()).expect("it opens")), [(vec![1], 10)]);
+}
+
 #[test]
 fn at_rest_the_engine_has_everything() {
     let dir = tempfile::tempdir().expect("a directory");
