@@ -91,6 +91,46 @@ async fn a_series_that_is_not_listed_is_fetched_for_its_occurrences() {
 }
 
 #[tokio::test]
+async fn an_occurrence_that_is_removed_has_the_series_read_again() {
+    let (fake, mut exchange) = world();
+    let bare = event("event_occurrence_bare_as_in_delta");
+    let id = bare["id"].as_str().expect("an id").to_owned();
+    fake.state().list(bare.clone());
+    fake.state().put(event("event_series_master"));
+    fake.state().put(event("event_single_teams"));
+    assert_eq!(exchange.pull().await, Ended::Done);
+    assert!(exchange.live().contains(&SERIES) && !exchange.records.values().any(|one| one.source.id == CANCELLED));
+    fake.state().detail(event("event_series_master_select_exceptions"));
+    let before = fake.count("item");
+    fake.state().delete(&id);
+    assert_eq!(exchange.pull().await, Ended::Done);
+    assert_eq!(exchange.record(CANCELLED).presence(), Presence::Deleted);
+    assert_eq!(fake.count("item"), before + 2, "the occurrence, and the series");
+    fake.state().delete(SERIES);
+    assert_eq!(exchange.pull().await, Ended::Done);
+    assert_eq!(fake.count("item"), before + 3, "a series that is removed is no occurrence of another");
+    fake.state().delete("AAkALgImmutable0001");
+    assert_eq!(exchange.pull().await, Ended::Done);
+    assert_eq!(fake.count("item"), before + 4, "and is not asked for any more");
+    assert!(exchange.live().iter().all(|id| id.contains("Exception")));
+}
+
+#[tokio::test]
+async fn a_cursor_of_an_earlier_version_begins_a_full_round() {
+    let (fake, mut exchange) = filled();
+    exchange.pull().await;
+    let cursor = exchange.cursor.clone().expect("a cursor");
+    let (earlier, series) = cursor.rsplit_once('#').expect("the series");
+    assert_eq!(series, SERIES);
+    exchange.cursor = Some(earlier.to_owned());
+    exchange.pull().await;
+    assert_eq!((exchange.cursor.as_deref(), exchange.live()), (Some(cursor.as_str()), LIVE.to_vec()));
+    let windows =
+        fake.state().record.calls.iter().filter(|(_, asked)| asked.parameter("startDateTime").is_some()).count();
+    assert_eq!(windows, 3, "the first was asked for twice since there was no token yet");
+}
+
+#[tokio::test]
 async fn a_delta_link_that_is_gone_begins_a_full_round_and_sweeps_its_window() {
     let (fake, mut exchange) = filled();
     let mut old = event("event_single_teams");

@@ -1,8 +1,11 @@
 //! A round of `calendarView/delta`: pages to the delta link, then the items that a page cannot settle, one request each: what was removed
 //! (deleted, or only out of the window?), and each series that was touched (for its cancelled days).
 //!
+//! Of a removed item delta tells no more than the id. If it was an occurrence, nobody can say of which series: so all series that are
+//! known are read again then.
+//!
 //! The window lies in the token; it moves on by a full round when it is a month old. The cursor is the delta link, its
-//! window behind a `#`, which is never sent.
+//! window behind a `#`, and behind another one the series that are known; neither is ever sent.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +15,7 @@ use serde_json::Value;
 
 use super::event::{self, Mailbox, Mapped};
 use super::{address, base, immutable_ids, mailbox, reason};
-use crate::base::{Interval, Utc};
+use crate::base::{Interval, Limits, Utc};
 use crate::ical;
 use crate::merge::{Provider, Scope, SourceId, SourceRecord, Sweep, Version};
 use crate::outbound::{self, Target};
@@ -48,6 +51,9 @@ struct Progress {
     series: BTreeSet<String>,
     /// Removed items to be asked for.
     removed: BTreeSet<String>,
+    /// The series that are known, as the cursor and this round name them.
+    #[serde(default)]
+    known: BTreeSet<String>,
 }
 
 /// What is asked for next.
@@ -59,7 +65,26 @@ enum Ask {
 
 impl Progress {
     fn of(pull: &PullState) -> Self {
-        pull.next.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+        let kept = pull.next.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        kept.unwrap_or_else(|| {
+            let series = pull.cursor.as_deref().and_then(|cursor| cursor.splitn(3, '#').nth(2)).unwrap_or_default();
+            let known = series.split(',').filter(|id| !id.is_empty() && !is_full(pull)).map(str::to_owned).collect();
+            Self { known, ..Self::default() }
+        })
+    }
+
+    /// Remembers a series, if its id can be.
+    fn know(&mut self, id: &str) {
+        if (self.known.len() as u64) < Limits::default().ingest_series_max && !id.contains(['#', ',']) {
+            self.known.insert(id.to_owned());
+        }
+    }
+
+    /// An item is gone. Was it none of the series that are known, it may have been an occurrence of any of them.
+    fn lost(&mut self, id: &str) {
+        if !self.known.remove(id) {
+            self.series.extend(self.known.iter().cloned());
+        }
     }
 
     fn ask(&self) -> Ask {
@@ -106,11 +131,13 @@ enum Beginning {
 impl Beginning {
     fn of(pull: &PullState) -> Self {
         let oldest = pull.started.plus(-(BACK_DAYS + WINDOW_DAYS) * DAY);
-        let cursor = pull.cursor.as_deref().map(|cursor| cursor.split_once('#').unwrap_or((cursor, "")));
-        match cursor.map(|(link, window)| (link, window_of(window))) {
-            Some((_, Some(window))) if window.start < oldest => Self::Window(window_at(pull.started)),
-            Some((link, window)) => Self::Link(link.to_owned(), window),
-            None => Self::Window(window_at(pull.started)),
+        let Some(cursor) = pull.cursor.as_deref() else { return Self::Window(window_at(pull.started)) };
+        let mut parts = cursor.splitn(3, '#');
+        let (link, window, series) = (parts.next().unwrap_or_default(), parts.next().and_then(window_of), parts.next());
+        match window {
+            // Without its series it is one that an earlier version of this program has left.
+            Some(window) if window.start < oldest || series.is_none() => Self::Window(window_at(pull.started)),
+            window => Self::Link(link.to_owned(), window),
         }
     }
 }
@@ -182,6 +209,7 @@ pub(super) fn answer(account: &Account, pull: &PullState, answer: &outbound::Ans
     let mut progress = Progress::of(pull);
     let round = Round { account, pull };
     let ask = progress.ask();
+    let is_gone = matches!(answer.status.as_u16(), 404 | 410);
     let done = match (answer.status.as_u16(), &ask) {
         (200, Ask::Page) => {
             api::body(answer).and_then(|body| round.page(&mut progress, &body).map_err(|e| e.to_string()))
@@ -199,8 +227,19 @@ pub(super) fn answer(account: &Account, pull: &PullState, answer: &outbound::Ans
         (Ok(found), ask) => {
             match ask {
                 Ask::Page => {}
-                Ask::Removed(id) => drop(progress.removed.remove(&id)),
-                Ask::Series(id) => drop(progress.series.remove(&id)),
+                Ask::Removed(id) => {
+                    progress.removed.remove(&id);
+                    if is_gone {
+                        progress.lost(&id);
+                    }
+                }
+                Ask::Series(id) => {
+                    progress.series.remove(&id);
+                    match is_gone {
+                        true => drop(progress.known.remove(&id)),
+                        false => progress.know(&id),
+                    }
+                }
             }
             round.onward(found, progress)
         }
@@ -286,7 +325,10 @@ impl Round<'_> {
             Beginning::Window(window) => (Some(window), Some(self.sweep(window))),
         };
         let cursor = match window {
-            Some(window) => format!("{delta}#{}/{}", window.start, window.end),
+            Some(window) => {
+                let series: Vec<&str> = progress.known.iter().map(String::as_str).collect();
+                format!("{delta}#{}/{}#{}", window.start, window.end, series.join(","))
+            }
             None => delta.to_owned(),
         };
         let next = Next::Done { cursor: Some(cursor), poll_seconds: None };
