@@ -41,7 +41,7 @@ pub fn read_event(event: &Component, zones: &Zones) -> Result<Content, ValueErro
 /// A time that means the same without its stream.
 pub fn known_time(value: &DateOrTime, zones: &Zones) -> DateOrTime {
     match value {
-        DateOrTime::Zoned(local, tzid) if Zone::named(tzid).is_none() => {
+        DateOrTime::Zoned(local, tzid) if Zone::named(tzid).is_none_or(|zone| zone != zones.named(tzid)) => {
             let zone = zones.named(tzid);
             match (zone.iana_name(), zone == *zones.floating()) {
                 (Some(name), _) if name != "UTC" => DateOrTime::Zoned(*local, name.to_owned()),

@@ -53,13 +53,14 @@ impl Zone {
     /// The zone called `tzid`: an IANA name, an alias, a Windows name or one of the spellings seen in
     /// the wild. `None` if nobody knows it.
     pub fn named(tzid: &str) -> Option<Self> {
-        names::resolve(tzid)
+        names::resolve(tzid).map(|meaning| meaning.zone)
     }
 
-    /// The zone that a VTIMEZONE component describes (RFC 5545 §3.6.5), its IANA name winning if it has one (T2).
+    /// The zone that a VTIMEZONE component describes (RFC 5545 §3.6.5), its IANA name winning if it has one (T2). What its TZID
+    /// merely looks like counts where it describes nothing.
     pub fn from_vtimezone(vtimezone: &Component) -> Option<Self> {
-        let named = ["TZID", "X-LIC-LOCATION"].iter().find_map(|name| Self::named(&vtimezone.text(name)?));
-        named.or_else(|| vtimezone::zone(vtimezone))
+        let named = ["TZID", "X-LIC-LOCATION"].iter().find_map(|name| names::named(&vtimezone.text(name)?));
+        named.or_else(|| vtimezone::zone(vtimezone)).or_else(|| Self::named(&vtimezone.text("TZID")?))
     }
 
     /// The absolute time of `local` (T3: a time in a gap moves forward by the gap, a time that happens twice is

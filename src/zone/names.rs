@@ -10,14 +10,28 @@ use windows_timezones::WindowsTimezone;
 use super::table::Table;
 use super::{Zone, iana};
 
+/// What a spelling means.
+#[derive(Clone)]
+pub(super) struct Meaning {
+    pub zone: Zone,
+    /// Whether it is a name of a zone. Else it only looks like one or like an offset, and a VTIMEZONE that defines it knows
+    /// better: one called `UTC-05:00` may well have summers.
+    pub is_name: bool,
+}
+
 /// How many spellings are remembered, those that nobody knows included.
 const REMEMBERED_MAX: usize = 4_096;
 /// Longer ones are looked up anew each time.
 const REMEMBERED_BYTES_MAX: usize = 100;
 
+/// The zone that `tzid` is a name of.
+pub(super) fn named(tzid: &str) -> Option<Zone> {
+    resolve(tzid).filter(|meaning| meaning.is_name).map(|meaning| meaning.zone)
+}
+
 /// The zone that `tzid` means, if anybody knows.
-pub(super) fn resolve(tzid: &str) -> Option<Zone> {
-    static KNOWN: LazyLock<RwLock<HashMap<String, Option<Zone>>>> = LazyLock::new(RwLock::default);
+pub(super) fn resolve(tzid: &str) -> Option<Meaning> {
+    static KNOWN: LazyLock<RwLock<HashMap<String, Option<Meaning>>>> = LazyLock::new(RwLock::default);
     if let Some(known) = KNOWN.read().get(tzid) {
         return known.clone();
     }
@@ -32,15 +46,18 @@ pub(super) fn resolve(tzid: &str) -> Option<Zone> {
     zone
 }
 
-fn look_up(tzid: &str) -> Option<Zone> {
+fn look_up(tzid: &str) -> Option<Meaning> {
     let name = tzid.trim().trim_matches('"').trim();
     if name.is_empty() || name.len() > REMEMBERED_BYTES_MAX {
         return None;
     }
-    if name.eq_ignore_ascii_case("Z") {
-        return Some(Zone::utc());
-    }
-    plain(name).or_else(|| described(name)).or_else(|| last_of_path(name)).or_else(|| fixed_offset(name))
+    let certain = plain(name).or_else(|| described(name)).map(|zone| Meaning { zone, is_name: true });
+    certain.or_else(|| last_of_path(name)).or_else(|| guessed(name).map(|zone| Meaning { zone, is_name: false }))
+}
+
+/// What is no name of a zone.
+fn guessed(name: &str) -> Option<Zone> {
+    if name.eq_ignore_ascii_case("Z") { Some(Zone::utc()) } else { fixed_offset(name) }
 }
 
 /// An IANA or Windows name as such.
@@ -75,12 +92,11 @@ fn bare_description(text: &str) -> &str {
     }
 }
 
-/// `/freeassociation.sourceforge.net/Europe/Berlin`, `tzone://Microsoft/Utc`: the longest end that is a name.
-fn last_of_path(name: &str) -> Option<Zone> {
-    if !name.contains('/') {
-        return None;
-    }
-    name.match_indices('/').take(16).find_map(|(at, _)| plain(&name[at + 1..]))
+/// `/freeassociation.sourceforge.net/Europe/Berlin`, `tzone://Microsoft/Utc`: the longest end that is a name. An end of one word
+/// can as well be the word for something else.
+fn last_of_path(name: &str) -> Option<Meaning> {
+    let ends = name.match_indices('/').take(16).map(|(at, _)| &name[at + 1..]);
+    ends.into_iter().find_map(|end| Some(Meaning { zone: plain(end)?, is_name: end.contains('/') }))
 }
 
 /// `GMT+0200`, `UTC-5`, `+05:30`, `(UTC+01:00)`: east is positive, unlike in the names of `Etc/`.

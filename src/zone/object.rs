@@ -1,6 +1,6 @@
 //! The zones of one calendar object.
 
-use super::{Zone, vtimezone};
+use super::{Zone, names};
 use crate::base::Utc;
 use crate::ical::{Component, DateOrTime};
 use crate::rule::civil;
@@ -40,11 +40,11 @@ impl Zones {
 
     /// Invariant T2.
     fn resolve(&mut self, calendar: &Component, tzid: &str) -> Zone {
-        if let Some(zone) = Zone::named(tzid) {
+        if let Some(zone) = names::named(tzid) {
             return zone;
         }
         let own = calendar.children("VTIMEZONE").find(|zone| zone.text("TZID").is_some_and(|name| name == tzid));
-        if let Some(zone) = own.and_then(|own| Zone::from_vtimezone(own).or_else(|| vtimezone::zone(own))) {
+        if let Some(zone) = own.and_then(Zone::from_vtimezone).or_else(|| Zone::named(tzid)) {
             return zone;
         }
         let why = if own.is_some() { "its VTIMEZONE cannot be read" } else { "there is no VTIMEZONE for it" };

@@ -193,6 +193,26 @@ fn an_unknown_tzid_is_read_by_its_vtimezone_and_a_known_one_is_not() {
     assert_eq!(zones.to_utc(&date).to_string(), "20260630T150000Z");
 }
 
+/// RFC 5545 §3.2.19: the TZID is what the object's VTIMEZONE says. An offset in it is a label and no zone of ours.
+#[test]
+fn a_vtimezone_knows_better_than_an_offset_in_its_name() {
+    for tzid in ["UTC-05:00", "GMT-0500", "(GMT-05:00)", "GMT+5", "Z", "/acme/offices/EST"] {
+        let eastern = zone("America/New_York").vtimezone(tzid, Utc(1_767_225_600)).to_ics();
+        let event = format!("BEGIN:VEVENT\nDTSTART;TZID=\"{tzid}\":20260701T090000\nEND:VEVENT\n");
+        let with = |zone: &str| calendar(&format!("BEGIN:VCALENDAR\n{}{event}END:VCALENDAR\n", zone.replace('\r', "")));
+        let utc = |calendar: &Component| {
+            let start = DateOrTime::Zoned(local("20260701T090000"), tzid.into());
+            Zones::of(calendar, &zone("Asia/Tokyo")).to_utc(&start).to_string()
+        };
+        assert_eq!(utc(&with(&eastern)), "20260701T130000Z", "{tzid}");
+        let empty = format!("BEGIN:VTIMEZONE\nTZID:{tzid}\nEND:VTIMEZONE\n");
+        for without in [empty.as_str(), ""] {
+            let guess = zone(tzid).to_utc(local("20260701T090000")).to_string();
+            assert_eq!(utc(&with(without)), guess, "{tzid}");
+        }
+    }
+}
+
 #[test]
 fn the_rfc_example_of_new_york_since_1967_is_evaluated() {
     let text = "BEGIN:VTIMEZONE
