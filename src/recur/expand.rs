@@ -206,7 +206,9 @@ impl Master {
             while let Some(local) = cursor.next(&mut budget.steps)?.filter(|local| *local <= high) {
                 let key = anchor.zone.utc_of(local);
                 let is_first = local == anchor.local;
-                if !is_first && rule.until.is_some_and(|until| key > until) {
+                if !is_first
+                    && (rule.until.is_some_and(|until| key > until) || self.is_met(rule, local, key, budget)?)
+                {
                     continue;
                 }
                 if self.is_given_before(index, local, key, &mut budget.steps)?
@@ -220,6 +222,20 @@ impl Master {
             }
         }
         GO_ON
+    }
+
+    /// Whether `local` is in a gap of the clock and its time, moved forward, is one that the rule or DTSTART gives as well: the
+    /// two are one instance (RFC 5545 §3.8.5.3). Rules of one time a day never meet themselves.
+    fn is_met(&self, rule: &Bounded, local: i64, key: Utc, budget: &mut Budget) -> Result<bool, BudgetExceeded> {
+        let anchor = &self.regime.anchor;
+        if key == anchor.utc {
+            return Ok(true);
+        }
+        let moved = match rule.sequence.has_many_a_day() {
+            true => anchor.zone.local_of(key),
+            false => local,
+        };
+        Ok(moved != local && rule.sequence.yields(moved, &mut budget.steps)?)
     }
 
     /// Whether an RDATE or one of the rules before the one numbered `index` gives the same.

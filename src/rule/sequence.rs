@@ -115,6 +115,11 @@ impl Sequence {
         true
     }
 
+    /// Whether there can be several times on one day.
+    pub fn has_many_a_day(&self) -> bool {
+        self.mode == Mode::Ticks || self.times.per_day() > 1
+    }
+
     /// The local second at which it starts.
     pub fn start(&self) -> i64 {
         self.start
