@@ -184,6 +184,10 @@ impl Series {
             for rule in &master.rules {
                 add(anchor.utc, self.last_end(master, rule));
             }
+            // The first of a range may be excluded, and what it moves lies behind it all the same.
+            for Regime { anchor, .. } in &self.ranges {
+                add(anchor.utc, Some(anchor.end()));
+            }
         }
         span
     }
@@ -212,6 +216,11 @@ impl Series {
             interval.end
         });
         ends.max()
+    }
+
+    /// The key of the instance that `id`, a RECURRENCE-ID in whatever form, names.
+    pub fn key_of(&self, id: &DateOrTime) -> Utc {
+        self.master.as_ref().map_or_else(|| self.zones.to_utc(id), |master| master.key_of(id, &self.zones).0)
     }
 
     /// Whether it has RRULE or RDATE.
@@ -340,7 +349,7 @@ impl Master {
     }
 
     /// The key that `id` names, and the same as a local second in the master's zone. Where one is a DATE and the
-    /// other is not, the day is what both have: a DATE takes DTSTART's time of day, a time loses its own.
+    /// other is not, the day is what both have: a DATE takes DTSTART's time of day, a time loses its own. A floating time goes by DTSTART's clock.
     pub fn key_of(&self, id: &DateOrTime, zones: &Zones) -> (Utc, i64) {
         let anchor = &self.regime.anchor;
         let written = civil::second_of(id.local()).clamp(civil::FIRST, civil::LAST);
@@ -348,6 +357,8 @@ impl Master {
         let local = match (id, &anchor.start) {
             (_, DateOrTime::Date(_)) => day,
             (DateOrTime::Date(_), _) => day + anchor.local.rem_euclid(DAY),
+            // A forgotten TZID or Z: the clock that is meant is DTSTART's.
+            (DateOrTime::Floating(_), _) => written,
             _ => {
                 let zone = zones.zone_of(id);
                 if zone == anchor.zone {

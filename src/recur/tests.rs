@@ -110,6 +110,23 @@ fn gaps_and_overlaps_of_the_clock_keep_a_daily_meeting() {
     );
 }
 
+/// RFC 5545 §3.3.10 with §3.8.5.3: 02:30 does not exist on that day and becomes 03:30, which the rule gives too. They are one.
+#[test]
+fn what_a_gap_moves_onto_another_instance_is_one_with_it() {
+    for (rule, want) in [
+        ("FREQ=HOURLY;COUNT=5", &["28T2330", "29T0030", "29T0130", "29T0230"][..]),
+        ("FREQ=DAILY;COUNT=4;BYHOUR=0,2,3", &["28T2330", "29T0130", "29T2230"]),
+        ("FREQ=DAILY;COUNT=3;BYHOUR=0,2", &["28T2330", "29T0130", "29T2230"]),
+        ("FREQ=MINUTELY;INTERVAL=90;COUNT=4", &["28T2330", "29T0100", "29T0130", "29T0300"]),
+    ] {
+        let lines = format!("DTSTART;TZID=Europe/Berlin:20260329T003000\nRRULE:{rule}");
+        let starts: Vec<_> = found(&event(&lines), "20260301", "20260501").iter().map(|s| s[2..9].to_owned()).collect();
+        assert_eq!(starts, want, "{rule}");
+    }
+    let in_the_gap = event("DTSTART;TZID=Europe/Berlin:20260329T023000\nRRULE:FREQ=HOURLY;COUNT=3");
+    assert_eq!(found(&in_the_gap, "20260301", "20260501"), ["0329T0130-0329T0130 0", "0329T0230-0329T0230 0"]);
+}
+
 #[test]
 fn rdates_and_exdates_of_every_type_count() {
     let master = "DTSTART;TZID=Europe/Berlin:20260105T090000\nDURATION:PT1H\nRRULE:FREQ=DAILY;COUNT=5\n";
@@ -119,6 +136,8 @@ fn rdates_and_exdates_of_every_type_count() {
         ("EXDATE;TZID=America/New_York:20260106T030000", &["05", "07", "08", "09"]),
         ("EXDATE;VALUE=DATE:20260105", &["06", "07", "08", "09"]),
         ("EXDATE:20260106T080001Z", &["05", "06", "07", "08", "09"]),
+        ("EXDATE:20260106T090000", &["05", "07", "08", "09"]),
+        ("RDATE:20260120T090000", &["05", "06", "07", "08", "09", "20"]),
         ("RDATE;TZID=Europe/Berlin:20260106T090000,20260120T090000", &["05", "06", "07", "08", "09", "20"]),
         ("RDATE;VALUE=DATE:20260120", &["05", "06", "07", "08", "09", "20"]),
         ("RDATE:20260120T080000Z\nEXDATE:20260120T080000Z", &["05", "06", "07", "08", "09"]),
@@ -199,6 +218,17 @@ fn an_excluded_instance_stays_excluded_though_it_has_an_override() {
     let both = event(&format!("{MASTER}\nEXDATE;TZID=Europe/Berlin:20260107T090000"))
         + &event("RECURRENCE-ID;TZID=Europe/Berlin:20260107T090000\nDTSTART;TZID=Europe/Berlin:20260107T150000");
     assert_eq!(found(&both, "20260107", "20260108"), [""; 0]);
+}
+
+/// EXDATE takes the instance away that the range begins with, and not the range.
+#[test]
+fn an_excluded_range_still_moves_what_comes_behind_it() {
+    let moved = event("DTSTART:20260715T090000Z\nRRULE:FREQ=DAILY;COUNT=3\nEXDATE:20260715T090000Z")
+        + &event("RECURRENCE-ID;RANGE=THISANDFUTURE:20260715T090000Z\nDTSTART:20250715T090000Z\nDURATION:PT1H");
+    let want = ["0716T0900-0716T1000 1", "0717T0900-0717T1000 1"];
+    assert_eq!(found(&moved, "20250101", "20260101"), want);
+    let span = series(&moved).span().unwrap();
+    assert!(span.start <= utc("20250716T090000Z") && span.end.unwrap() >= utc("20250717T100000Z"), "{span:?}");
 }
 
 #[test]
