@@ -180,6 +180,30 @@ fn limit_recurrence_set_keeps_what_matters_in_the_window() {
     }
 }
 
+/// A RECURRENCE-ID may name its instance in another form than DTSTART's.
+#[test]
+fn limits_know_the_instance_that_a_recurrence_id_names_in_any_form() {
+    for id in [
+        "TZID=Europe/Berlin:20260107T090000",
+        "VALUE=DATE:20260107",
+        "X-NO=TZID:20260107T090000",
+        "X-IN=UTC:20260107T080000Z",
+    ] {
+        let stored = calendar(&format!(
+            "BEGIN:VEVENT\nUID:1\nDTSTAMP:20260101T000000Z\nDTSTART;TZID=Europe/Berlin:20260105T090000
+            RRULE:FREQ=DAILY;COUNT=5\nEND:VEVENT\nBEGIN:VEVENT\nUID:1\nDTSTAMP:20260101T000000Z
+            RECURRENCE-ID;{id}\nDTSTART:20260207T090000Z\nSUMMARY:Moved\nEND:VEVENT"
+        ));
+        for (window, kept) in
+            [("20260107T000000Z/20260108T000000Z", true), ("20260108T000000Z/20260109T000000Z", false)]
+        {
+            let request = DataRequest { recurrence: RecurrenceRequest::Limit(range(window)), ..DataRequest::default() };
+            let text = rendered(&request, &stored, &Zone::utc());
+            assert_eq!(text.contains("SUMMARY:Moved"), kept, "{id} {window}");
+        }
+    }
+}
+
 // clause 4791/9.6.7-a
 #[test]
 fn limit_freebusy_set_keeps_values_and_not_only_properties() {

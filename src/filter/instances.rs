@@ -97,10 +97,9 @@ impl Instances<'_> {
 
     /// From when on another override has replaced the component.
     fn replaced_from(&self, index: usize) -> Option<Utc> {
-        let zones = self.series.zones();
-        let own = self.override_at(index).map_or(Utc::MIN, |o| zones.to_utc(&o.recurrence_id));
+        let own = self.override_at(index).map_or(Utc::MIN, |o| self.series.key_of(&o.recurrence_id));
         let future = self.object.overrides.iter().filter(|o| o.this_and_future && o.index != index);
-        future.map(|o| zones.to_utc(&o.recurrence_id)).filter(|from| *from > own).min()
+        future.map(|o| self.series.key_of(&o.recurrence_id)).filter(|from| *from > own).min()
     }
 
     fn override_at(&self, index: usize) -> Option<&Override> {

@@ -22,9 +22,8 @@ pub(super) fn limited_overrides(
     }
     let current: HashSet<usize> = instances_in(object, series, window, budget)?.map(|(_, index)| index).collect();
     let originals = original_starts(object, window, floating, budget)?;
-    let zones = series.zones();
     let replaces = |own: &Override| {
-        let from = zones.to_utc(&own.recurrence_id);
+        let from = series.key_of(&own.recurrence_id);
         if own.this_and_future { originals.last().is_some_and(|last| *last >= from) } else { originals.contains(&from) }
     };
     let outside = |index: &usize| {
