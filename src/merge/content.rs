@@ -9,7 +9,7 @@ use crate::base::Utc;
 use crate::ical::DateOrTime;
 
 macro_rules! fields {
-    ($($name:ident $variant:ident: $kind:ty, $meaning:literal;)*) => {
+    (@all $($name:ident $variant:ident: $kind:ty, $meaning:literal;)*) => {
         /// What a source says of one event, one instance of a series, or one call. `None`: it does not say. An empty text or
         /// list: it says that there is none.
         #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -58,6 +58,24 @@ macro_rules! fields {
             }
         }
     };
+    (
+        $($old:ident $older:ident: $was:ty, $meant:literal;)*
+        @later $($new:ident $newer:ident: $is:ty, $means:literal;)*
+    ) => {
+        fields!(@all $($old $older: $was, $meant;)* $($new $newer: $is, $means;)*);
+
+        /// [`Content`] as it was kept before it had all of its fields.
+        #[derive(Deserialize)]
+        struct Before {
+            $($old: Option<$was>,)*
+        }
+
+        impl From<Before> for Content {
+            fn from(before: Before) -> Self {
+                Self { $($old: before.$old,)* $($new: None,)* }
+            }
+        }
+    };
 }
 
 fields! {
@@ -90,6 +108,17 @@ fields! {
     sequence Sequence: i64, "SEQUENCE (RFC 5545 §3.8.7.4).";
     url Url: String, "The event's page at the provider.";
     categories Categories: Vec<String>, "Labels.";
+    @later
+    conferences Conferences: Vec<Conference>, "Further ways to join, beside `join_url` (CONFERENCE, RFC 7986): by telephone, a stream to watch.";
+    attachments Attachments: Vec<Attachment>, "Documents, by where they are.";
+    geo Geo: String, "Where on earth: latitude and longitude as GEO has them.";
+    priority Priority: u8, "PRIORITY: 1 is the highest, 9 the lowest.";
+    color Color: String, "COLOR (RFC 7986): the name of a colour.";
+}
+
+/// Reads a [`Content`] of a record that was kept before there were all of today's fields.
+pub(super) fn before<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Content, D::Error> {
+    Before::deserialize(from).map(Content::from)
 }
 
 /// A hash that is the same on all machines and for ever: the first bytes of SHA-256 over the stored form.
@@ -277,6 +306,28 @@ pub struct Answer {
     pub address: String,
     /// The answer.
     pub response: Response,
+}
+
+/// A way to join (CONFERENCE, RFC 7986 §5.11).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Conference {
+    /// Where: `https:`, `tel:`, `sip:`, …
+    pub uri: String,
+    /// What it can do (FEATURE): AUDIO, PHONE, …
+    pub features: Vec<String>,
+    /// What to call it; may be empty.
+    pub label: String,
+}
+
+/// A document (ATTACH, RFC 5545 §3.8.1.1), by where it is and never by its content.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Attachment {
+    /// Where.
+    pub uri: String,
+    /// Its media type; may be empty.
+    pub kind: String,
+    /// Its file's name; may be empty.
+    pub name: String,
 }
 
 /// A meeting mentioned in a message.

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attendee, Field, Person, Recurrence, Response, SourceId, Status, Transparency, Visibility};
+use super::{
+    Attachment, Attendee, Conference, Field, Person, Recurrence, Response, SourceId, Status, Transparency, Visibility,
+};
 use crate::base::Utc;
 use crate::ical::DateOrTime;
 
@@ -86,6 +88,16 @@ pub struct Event {
     pub url: Option<String>,
     /// Labels.
     pub categories: Vec<String>,
+    /// Further ways to join.
+    pub conferences: Vec<Conference>,
+    /// Documents.
+    pub attachments: Vec<Attachment>,
+    /// Where on earth (GEO).
+    pub geo: Option<String>,
+    /// PRIORITY, from 1 to 9.
+    pub priority: Option<u8>,
+    /// COLOR.
+    pub color: Option<String>,
 }
 
 /// An instance that differs from the series.

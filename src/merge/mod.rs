@@ -25,8 +25,8 @@ mod version;
 mod write;
 
 pub use content::{
-    Answer, Attendee, AttendeeKind, Content, End, Field, Mention, MentionKind, Orphan, Part, Person, Presence,
-    Recurrence, Response, Role, Status, Transparency, Visibility,
+    Answer, Attachment, Attendee, AttendeeKind, Conference, Content, End, Field, Mention, MentionKind, Orphan, Part,
+    Person, Presence, Recurrence, Response, Role, Status, Transparency, Visibility,
 };
 pub use edit::{edits, removal};
 pub use face::{Face, face, unseen};
@@ -37,7 +37,7 @@ pub use meeting::{
     Decided, DeletePolicy, Event, Explanation, Instance, Joined, LeftOut, Meeting, Policy, Resolved, Why,
 };
 pub use read::{known_time, read_event};
-pub use record::{Absorbed, Provider, Scope, SourceId, SourceRecord, Sweep};
+pub use record::{Absorbed, EarlierRecord, Provider, Scope, SourceId, SourceRecord, Sweep};
 pub use resolve::resolve;
 pub use summary::summary;
 pub use version::{Generation, Version};

@@ -1,7 +1,10 @@
 //! A VEVENT as content: for feeds, upstream CalDAV servers and edits made here.
 
 use super::content::AttendeeKind;
-use super::{Attendee, Content, End, Part, Person, Recurrence, Response, Status, Transparency, Visibility};
+use super::{
+    Attachment, Attendee, Conference, Content, End, Part, Person, Recurrence, Response, Status, Transparency,
+    Visibility,
+};
 use crate::ical::{Component, DateOrTime, Property, ValueError};
 use crate::zone::{Zone, Zones};
 
@@ -14,6 +17,7 @@ pub fn read_event(event: &Component, zones: &Zones) -> Result<Content, ValueErro
     let start = event.date("DTSTART")?.map(|start| known_time(&start, zones));
     let text = |name: &str| Some(event.text(name).unwrap_or_default().into_owned());
     let zone = start.as_ref().and_then(|start| start.tzid().map(str::to_owned));
+    let join_url = join_url(event);
     Ok(Content {
         part: Some(Part::Event),
         uid: text("UID"),
@@ -29,11 +33,21 @@ pub fn read_event(event: &Component, zones: &Zones) -> Result<Content, ValueErro
         visibility: Some(visibility(event)),
         organizer: event.property("ORGANIZER").map(person),
         attendees: Some(event.all("ATTENDEE").map(attendee).collect()),
-        join_url: event.property("CONFERENCE").or(event.property("X-GOOGLE-CONFERENCE")).map(|p| p.value.clone()),
+        conferences: conferences(event, join_url.as_deref()),
+        join_url,
         reminders: Some(reminders(event)),
         sequence: event.integer("SEQUENCE").ok().flatten(),
         url: event.property("URL").map(|url| url.value.clone()),
         categories: Some(event.all("CATEGORIES").flat_map(Property::texts).collect()),
+        attachments: attachments(event),
+        geo: event.property("GEO").map(|geo| geo.value.trim().to_owned()).filter(|geo| is_geo(geo)),
+        priority: event
+            .integer("PRIORITY")
+            .ok()
+            .flatten()
+            .and_then(|n| u8::try_from(n).ok())
+            .filter(|n| (1..=9).contains(n)),
+        color: event.text("COLOR").map(|color| color.trim().to_ascii_lowercase()).filter(|color| is_color(color)),
         ..Content::default()
     })
 }
@@ -112,6 +126,72 @@ fn visibility(event: &Component) -> Visibility {
         () if event.value_is("CLASS", "CONFIDENTIAL") => Visibility::Confidential,
         () => Visibility::Public,
     }
+}
+
+/// Properties that hold a link to join, the best one first.
+const LINKS: [&str; 4] =
+    ["CONFERENCE", "X-GOOGLE-CONFERENCE", "X-MICROSOFT-SKYPETEAMSMEETINGURL", "X-MICROSOFT-ONLINEMEETINGEXTERNALLINK"];
+
+/// The link to join: one for a browser, if there is one.
+fn join_url(event: &Component) -> Option<String> {
+    let links = || LINKS.iter().flat_map(|name| event.all(name)).map(|link| link.value.trim());
+    let is_web = |link: &&str| link.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http"));
+    let any = || event.property("CONFERENCE").map(|link| link.value.trim());
+    links().find(is_web).or_else(any).filter(|link| !link.is_empty()).map(str::to_owned)
+}
+
+/// The ways to join beside `join_url`.
+fn conferences(event: &Component, join_url: Option<&str>) -> Option<Vec<Conference>> {
+    let others = event.all("CONFERENCE").filter(|one| Some(one.value.trim()) != join_url);
+    let mut found: Vec<Conference> = others
+        .filter(|one| one.value.contains(':'))
+        .map(|one| Conference {
+            uri: one.value.trim().to_owned(),
+            features: words(one, "FEATURE"),
+            label: one.param_value("LABEL").unwrap_or_default().into_owned(),
+        })
+        .collect();
+    found.sort();
+    found.dedup();
+    (!found.is_empty()).then_some(found)
+}
+
+/// The words that a parameter lists, in capitals.
+fn words(property: &Property, name: &str) -> Vec<String> {
+    let values = property.param(name).map(|param| param.decoded().map(|one| one.to_ascii_uppercase()).collect());
+    values.unwrap_or_default()
+}
+
+/// What is attached by its place; contents are left where they are.
+fn attachments(event: &Component) -> Option<Vec<Attachment>> {
+    let is_place = |one: &&Property| {
+        let scheme = one.value.trim().split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
+        !one.value_is("BINARY") && scheme.is_some_and(|scheme| scheme != "data" && scheme != "cid")
+    };
+    let text = |one: &Property, name: &str| one.param_value(name).unwrap_or_default().into_owned();
+    let mut found: Vec<Attachment> = event
+        .all("ATTACH")
+        .filter(is_place)
+        .map(|one| Attachment {
+            uri: one.value.trim().to_owned(),
+            kind: text(one, "FMTTYPE"),
+            name: text(one, "FILENAME"),
+        })
+        .collect();
+    found.sort();
+    found.dedup();
+    (!found.is_empty()).then_some(found)
+}
+
+/// `48.85299;2.36885`
+fn is_geo(text: &str) -> bool {
+    let number = |text: &str, most: f64| text.trim().parse::<f64>().is_ok_and(|number| number.abs() <= most);
+    text.split_once(';').is_some_and(|(latitude, longitude)| number(latitude, 90.0) && number(longitude, 180.0))
+}
+
+/// A CSS3 name.
+fn is_color(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 30 && text.bytes().all(|b| b.is_ascii_lowercase())
 }
 
 fn person(property: &Property) -> Person {

@@ -87,6 +87,24 @@ pub struct SourceRecord {
     pub content: Content,
 }
 
+/// A [`SourceRecord`] as it was kept before its content had all of today's fields.
+#[derive(Deserialize)]
+pub struct EarlierRecord {
+    source: SourceId,
+    whole: Option<Version>,
+    versions: BTreeMap<Field, Version>,
+    over: BTreeMap<Field, u64>,
+    #[serde(deserialize_with = "super::content::before")]
+    content: Content,
+}
+
+impl From<EarlierRecord> for SourceRecord {
+    fn from(earlier: EarlierRecord) -> Self {
+        let EarlierRecord { source, whole, versions, over, content } = earlier;
+        Self { source, whole, versions, over, content }
+    }
+}
+
 /// What absorbing a state did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -300,6 +300,11 @@ impl<'a> View<'a> {
             reminders: pick!(Reminders, reminders).map(in_order).unwrap_or_default(),
             url: pick!(Url, url).filter(|url| !url.is_empty()),
             categories: pick!(Categories, categories).unwrap_or_default(),
+            conferences: pick!(Conferences, conferences).unwrap_or_default(),
+            attachments: pick!(Attachments, attachments).unwrap_or_default(),
+            geo: pick!(Geo, geo),
+            priority: pick!(Priority, priority),
+            color: pick!(Color, color),
         })
     }
 

@@ -4,7 +4,10 @@
 use sha2::{Digest, Sha256};
 
 use super::content::AttendeeKind;
-use super::{Attendee, Event, Instance, Meeting, Person, Recurrence, Status, Transparency, Visibility, time};
+use super::{
+    Attachment, Attendee, Conference, Event, Instance, Meeting, Person, Recurrence, Status, Transparency, Visibility,
+    time,
+};
 use crate::base::Utc;
 use crate::ical::{Component, DateOrTime, Property, new_calendar, used_tzids};
 use crate::zone::Zone;
@@ -156,7 +159,36 @@ fn links(event: &Event) -> Vec<Property> {
     let url = event.url.as_ref().map(|url| Property::new("URL", url.as_str()));
     let labels: Vec<String> = event.categories.iter().map(|label| crate::ical::escape_text(label)).collect();
     let labels = (!labels.is_empty()).then(|| Property::new("CATEGORIES", labels.join(",")));
-    conference.into_iter().chain(url).chain(labels).collect()
+    let further = event.conferences.iter().filter(|one| Some(&one.uri) != event.join_url.as_ref()).map(further);
+    let attached = event.attachments.iter().map(attached);
+    let geo = event.geo.as_ref().map(|geo| Property::new("GEO", geo.as_str()));
+    let priority = event.priority.map(|priority| Property::new("PRIORITY", priority.to_string()));
+    let color = event.color.as_ref().map(|color| Property::new("COLOR", color.as_str()));
+    let links = conference.into_iter().chain(further).chain(url).chain(labels);
+    links.chain(attached).chain(geo).chain(priority).chain(color).collect()
+}
+
+fn further(conference: &Conference) -> Property {
+    let mut property = Property::new("CONFERENCE", conference.uri.as_str()).with_param("VALUE", "URI");
+    if let Some((first, others)) = conference.features.split_first() {
+        let mut features = crate::ical::Param::new("FEATURE", first);
+        features.values.extend(others.iter().map(|one| crate::ical::encode_param(one)));
+        property.params.push(features);
+    }
+    match conference.label.as_str() {
+        "" => property,
+        label => property.with_param("LABEL", label),
+    }
+}
+
+fn attached(attachment: &Attachment) -> Property {
+    let mut property = Property::new("ATTACH", attachment.uri.as_str());
+    for (name, value) in [("FMTTYPE", &attachment.kind), ("FILENAME", &attachment.name)] {
+        if !value.is_empty() {
+            property = property.with_param(name, value);
+        }
+    }
+    property
 }
 
 /// A reminder, so many minutes before the start.

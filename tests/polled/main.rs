@@ -1,6 +1,7 @@
 //! Feeds and upstream CalDAV servers, whole exchanges over HTTP: with fakes that fail in every way, and with Kalends itself as the
 //! server upstream.
 
+mod carried;
 #[path = "../fakes/mod.rs"]
 mod fakes;
 mod feeds;

@@ -210,7 +210,7 @@ impl Reader<'_> {
     fn tag(&self, mut state: State, url: String, responses: &[Response<'_>]) -> Pulled {
         let tag = responses.iter().find_map(|r| r.property(ns::CS, "getctag")).map(Element::text).unwrap_or_default();
         let mark = Mark::Tag(tag.clone());
-        if !tag.is_empty() && self.cursor().collections.get(&url) == Some(&mark) {
+        if !tag.is_empty() && self.cursor().mark(&url) == Some(&mark) {
             state.done.insert(url, mark);
             return self.next_collection(state, Vec::new(), None);
         }

@@ -9,6 +9,9 @@ use crate::provider::{Account, PullState};
 /// How many rounds go by before the server is asked again which calendars there are.
 const ROUNDS_BETWEEN_DISCOVERIES: u32 = 20;
 
+/// How much of an object is understood: what was read by another one is read again, changed or not.
+const READING: u32 = 1;
+
 /// What one pull leaves to the next.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -17,6 +20,15 @@ pub struct Cursor {
     pub collections: BTreeMap<String, Mark>,
     /// Pulls since the last discovery.
     pub rounds: u32,
+    /// Which [`READING`] they were read by.
+    pub reading: u32,
+}
+
+impl Cursor {
+    /// How far the collection `url` is known, if it was read as it would be today.
+    pub fn mark(&self, url: &str) -> Option<&Mark> {
+        self.collections.get(url).filter(|_| self.reading == READING)
+    }
 }
 
 /// How far a collection is known.
@@ -116,7 +128,7 @@ impl State {
             return false;
         }
         let url = self.todo.remove(0);
-        self.step = match cursor.collections.get(&url) {
+        self.step = match cursor.mark(&url) {
             Some(Mark::Token(token)) => Step::Sync { url, token: Some(token.clone()), full: false },
             Some(Mark::Tag(_)) => Step::Tag { url },
             None => Step::Sync { url, token: None, full: true },
@@ -126,7 +138,7 @@ impl State {
 
     /// What the next pull starts from.
     pub fn cursor(&self) -> Option<String> {
-        serde_json::to_string(&Cursor { collections: self.done.clone(), rounds: self.rounds }).ok()
+        serde_json::to_string(&Cursor { collections: self.done.clone(), rounds: self.rounds, reading: READING }).ok()
     }
 }
 

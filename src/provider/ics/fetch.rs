@@ -21,6 +21,9 @@ const GUARDED_EVENTS_MIN: usize = 10;
 /// So often, over a day, a feed that was good may refuse us before somebody is told.
 const REFUSALS_MAX: u32 = 3;
 
+/// How much of a feed is understood: what was read by another one is fetched and read again, changed or not.
+const READING: u32 = 1;
+
 /// What one fetch leaves to the next.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -37,6 +40,8 @@ pub struct Cursor {
     held: Option<String>,
     /// Refusals since the last good answer.
     refusals: u32,
+    /// Which [`READING`] the last good copy was read by.
+    reading: u32,
 }
 
 /// Where a fetch has been sent to.
@@ -49,7 +54,11 @@ struct Hop {
 
 impl Cursor {
     pub fn of(pull: &PullState) -> Self {
-        pull.cursor.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+        let cursor: Self = pull.cursor.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        match cursor.reading {
+            READING => cursor,
+            _ => Self { etag: None, modified: None, hash: cursor.hash.map(|_| String::new()), ..cursor },
+        }
     }
 
     fn text(&self) -> Option<String> {
@@ -175,6 +184,7 @@ fn whole(
         events: feed.events(),
         held: None,
         refusals: 0,
+        reading: READING,
     };
     if old.hash.as_deref() == Some(hash.as_str()) {
         return Ok(Pulled::next(Next::Done { cursor: new.text(), poll_seconds }));

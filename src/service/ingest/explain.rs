@@ -7,7 +7,7 @@ pub use super::kept::Dropped;
 
 use super::apply::Person;
 use super::closure::Records;
-use super::kept::{Kept, MeetingRow, Reads, owner_key, read};
+use super::kept::{Kept, MeetingRow, Reads, owner_key, read, read_record};
 use super::publish;
 use crate::base::{PrincipalId, Utc};
 use crate::merge::{self, Explanation, SourceId, SourceRecord};
@@ -167,7 +167,7 @@ async fn search(context: &Context, owner: PrincipalId, event: &str) -> Result<Op
     loop {
         let page = context.store.rows(Shelf::Records, range.clone(), PAGE).await?;
         for (_, row) in &page.rows {
-            let kept: Kept = read(row, "records")?;
+            let kept = read_record(row)?;
             let source = &kept.record.source;
             if source.to_string() == event || source.id == event || kept.meeting.as_deref() == Some(event) {
                 return Ok(Some(source.clone()));

@@ -19,14 +19,16 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::base::{CollectionId, ETag, PrincipalId, Utc};
-use crate::merge::{Field, Scope, SourceId, SourceRecord, Sweep, Version};
+use crate::merge::{EarlierRecord, Field, Scope, SourceId, SourceRecord, Sweep, Version};
 use crate::model::Shelf;
-use crate::service::rows::{decode, encode};
+use crate::service::rows::{decode, decode_since, encode};
 use crate::service::{Context, StoreError};
 use crate::store::{Assert, Write};
 
-/// The version of these rows.
+/// The version of these rows but for the records'.
 const VERSION: u8 = 1;
+/// The version of records. Version 1 had fewer fields of content.
+const RECORD_VERSION: u8 = 2;
 /// How many stale deliveries of one source object are remembered, for whoever asks why.
 const DROPPED_MAX: usize = 8;
 /// How many earlier faces of a meeting are remembered, to tell what an offline client changed from what it never saw.
@@ -52,6 +54,25 @@ pub(super) struct Kept {
     pub dropped: Vec<Dropped>,
     /// How often something came too late.
     pub stale: u64,
+}
+
+/// A record as it was kept in version 1.
+#[derive(Deserialize)]
+struct Earlier {
+    record: EarlierRecord,
+    meeting: Option<String>,
+    parked: Option<Utc>,
+    gone: Option<Utc>,
+    changed: Utc,
+    dropped: Vec<Dropped>,
+    stale: u64,
+}
+
+impl From<Earlier> for Kept {
+    fn from(earlier: Earlier) -> Self {
+        let Earlier { record, meeting, parked, gone, changed, dropped, stale } = earlier;
+        Self { record: record.into(), meeting, parked, gone, changed, dropped, stale }
+    }
 }
 
 /// A delivery that came too late.
@@ -194,6 +215,16 @@ impl<'a> Reads<'a> {
         Self { context, rows: BTreeMap::new() }
     }
 
+    /// The row's bytes, as they were when they were first asked for.
+    async fn bytes(&mut self, shelf: Shelf, key: Vec<u8>) -> Result<Option<&Bytes>, StoreError> {
+        let place = (shelf, key);
+        if !self.rows.contains_key(&place) {
+            let row = self.context.store.row(shelf, &place.1).await?;
+            self.rows.insert(place.clone(), row);
+        }
+        Ok(self.rows.get(&place).and_then(Option::as_ref))
+    }
+
     /// The row, as it was when it was first asked for.
     pub(super) async fn row<T: DeserializeOwned>(
         &mut self,
@@ -201,17 +232,12 @@ impl<'a> Reads<'a> {
         key: Vec<u8>,
         what: &str,
     ) -> Result<Option<T>, StoreError> {
-        let place = (shelf, key);
-        if !self.rows.contains_key(&place) {
-            let row = self.context.store.row(shelf, &place.1).await?;
-            self.rows.insert(place.clone(), row);
-        }
-        let row = self.rows.get(&place).and_then(Option::as_ref);
-        row.map(|row| decode(VERSION, row, what)).transpose()
+        self.bytes(shelf, key).await?.map(|row| decode(VERSION, row, what)).transpose()
     }
 
     pub(super) async fn record(&mut self, owner: PrincipalId, source: &SourceId) -> Result<Option<Kept>, StoreError> {
-        self.row(Shelf::Records, record_key(owner, source), "records").await
+        let row = self.bytes(Shelf::Records, record_key(owner, source)).await?;
+        row.map(|row| read_record(row)).transpose()
     }
 
     pub(super) async fn links(&mut self, owner: PrincipalId, link: &str) -> Result<Vec<SourceId>, StoreError> {
@@ -228,7 +254,8 @@ impl<'a> Reads<'a> {
 
     /// The write that makes a row so, if it is not so already; and what was read of it is asserted either way.
     pub(super) fn write<T: Serialize>(&self, shelf: Shelf, key: Vec<u8>, row: Option<&T>) -> Option<Write> {
-        let row = row.map(|row| encode(VERSION, row));
+        let version = if shelf == Shelf::Records { RECORD_VERSION } else { VERSION };
+        let row = row.map(|row| encode(version, row));
         let place = (shelf, key);
         let known = self.rows.get(&place);
         if known == Some(&row) {
@@ -247,12 +274,48 @@ impl<'a> Reads<'a> {
     }
 }
 
+/// Reads a record's row.
+pub(super) fn read_record(row: &[u8]) -> Result<Kept, StoreError> {
+    decode_since::<Earlier, Kept>(RECORD_VERSION, row, "records")
+}
+
 /// Reads a row that was listed.
 pub(super) fn read<T: DeserializeOwned>(row: &[u8], what: &str) -> Result<T, StoreError> {
     decode(VERSION, row, what)
 }
 
+/// Writes a record's row.
+pub(super) fn written_record(kept: &Kept) -> Bytes {
+    encode(RECORD_VERSION, kept)
+}
+
 /// Writes a row.
 pub(super) fn written<T: Serialize>(row: &T) -> Bytes {
     encode(VERSION, row)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::merge::{Content, Generation, Provider};
+
+    /// The fields of content that version 1 did not have.
+    const LATER: usize = 5;
+
+    #[test]
+    fn records_of_version_1_are_read() {
+        let content = Content { title: Some("Plan".to_owned()), sequence: Some(3), ..Content::default() };
+        let source = SourceId::new(Provider::Google, "anna", "e1").in_calendar("primary");
+        let record = SourceRecord::whole(source, Version::new(Generation(4), 5, 6), content);
+        let kept = Kept { meeting: Some("uid:1".to_owned()), stale: 2, ..Kept::new(record.clone(), Utc(7)) };
+        let bytes = |part: Result<Vec<u8>, postcard::Error>| part.expect("plain data");
+        let mut content = bytes(postcard::to_stdvec(&record.content));
+        assert_eq!(content.split_off(content.len() - LATER), [0; LATER], "the later ones stand last");
+        let before = bytes(postcard::to_stdvec(&(&record.source, record.whole, &record.versions, &record.over)));
+        let behind = bytes(postcard::to_stdvec(&(&kept.meeting, kept.parked, kept.gone, kept.changed)));
+        let rest = bytes(postcard::to_stdvec(&(&kept.dropped, kept.stale)));
+        let row = [vec![1], before, content, behind, rest].concat();
+        assert_eq!(read_record(&row).expect("it is read"), kept);
+        assert_eq!(read_record(&written_record(&kept)).expect("it is read"), kept);
+    }
 }

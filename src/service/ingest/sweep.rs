@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Outcome;
 use super::apply::{ATTEMPTS_MAX, Input, Person, settle_all};
-use super::kept::{Kept, account_key, owner_key, read, scope_key, written};
+use super::kept::{account_key, owner_key, read, read_record, scope_key, written};
 use crate::base::PrincipalId;
 use crate::merge::{Generation, Scope, Sweep};
 use crate::model::Shelf;
@@ -37,7 +37,7 @@ pub async fn sweep(context: &Context, account: &Account, sweep: &Sweep) -> Resul
         let page = context.store.rows(Shelf::Records, from..range.end.clone(), PAGE).await?;
         let mut inputs = Vec::new();
         for (_, row) in &page.rows {
-            let kept: Kept = read(row, "records")?;
+            let kept = read_record(row)?;
             if kept.record.swept(sweep).is_some() {
                 inputs.push(Input::Swept(kept.record.source.clone(), sweep.clone()));
             }
@@ -164,7 +164,7 @@ pub async fn forget_account(context: &Context, account: &Account) -> Result<Outc
     loop {
         let page = context.store.rows(Shelf::Records, Shelf::prefix(&prefix), PAGE).await?;
         let forgotten = |(_, row): &(Vec<u8>, bytes::Bytes)| {
-            let kept: Kept = read(row, "records")?;
+            let kept = read_record(row)?;
             Ok(Input::Forgotten(kept.record.source))
         };
         let inputs = page.rows.iter().map(forgotten).collect::<Result<Vec<_>, Error>>()?;

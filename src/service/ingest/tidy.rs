@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use super::Outcome;
 use super::apply::{Input, Person, settle_all};
 use super::closure::Records;
-use super::kept::{Kept, Reads, Wait, read, record_key, waiting_end, waiting_key, written};
+use bytes::Bytes;
+
+use super::kept::{Kept, Reads, Wait, read_record, record_key, waiting_end, waiting_key, written_record};
 use crate::base::{PrincipalId, Utc};
 use crate::merge::{Scope, SourceId};
 use crate::model::Shelf;
@@ -50,7 +52,7 @@ pub struct Waiting {
 pub async fn tidy(context: &Context) -> Result<Tidied, Error> {
     let now = context.clock.now();
     let mut tidied = Tidied::default();
-    for (owner, kept) in due(context, Wait::Parked, now.plus(-FETCH_AFTER)).await? {
+    for (owner, kept, _) in due(context, Wait::Parked, now.plus(-FETCH_AFTER)).await? {
         let since = kept.parked.unwrap_or(now);
         if since <= now.plus(-DROP_AFTER) {
             tidied.dropped += forget(context, owner, &kept.record.source).await?;
@@ -58,11 +60,11 @@ pub async fn tidy(context: &Context) -> Result<Tidied, Error> {
             tidied.fetch.insert((owner, kept.record.source.scope()));
         }
     }
-    for (owner, kept) in due(context, Wait::Gone, now.plus(-KEEP_GONE)).await? {
+    for (owner, kept, seen) in due(context, Wait::Gone, now.plus(-KEEP_GONE)).await? {
         if is_all_gone(context, owner, &kept.record.source).await? {
             tidied.forgotten += forget(context, owner, &kept.record.source).await?;
         } else {
-            keep_longer(context, owner, kept, now).await?;
+            keep_longer(context, owner, kept, seen, now).await?;
         }
     }
     metrics::counter!("kalends_ingest_parked_dropped_total").increment(tidied.dropped);
@@ -86,14 +88,14 @@ pub async fn waiting(context: &Context) -> Result<Waiting, Error> {
 }
 
 /// Records of a kind that were marked at `until` or before.
-async fn due(context: &Context, kind: Wait, until: Utc) -> Result<Vec<(PrincipalId, Kept)>, Error> {
+async fn due(context: &Context, kind: Wait, until: Utc) -> Result<Vec<(PrincipalId, Kept, Bytes)>, Error> {
     let range = vec![kind as u8]..waiting_end(kind, until);
     let mut found = Vec::new();
     for (key, _) in context.store.rows(Shelf::Parked, range, AT_ONCE).await?.rows {
         let Some(record) = key.get(9..) else { continue };
         let owner = record.first_chunk::<8>().map(|bytes| PrincipalId(u64::from_be_bytes(*bytes)));
         match (owner, context.store.row(Shelf::Records, record).await?) {
-            (Some(owner), Some(row)) => found.push((owner, read(&row, "records")?)),
+            (Some(owner), Some(row)) => found.push((owner, read_record(&row)?, row)),
             // The record went with its user or account.
             _ => {
                 let writes = vec![Write::DeleteRow(Shelf::Parked, key)];
@@ -120,17 +122,17 @@ async fn is_all_gone(context: &Context, owner: PrincipalId, source: &SourceId) -
 }
 
 /// Marks a tombstone anew.
-async fn keep_longer(context: &Context, owner: PrincipalId, kept: Kept, now: Utc) -> Result<(), Error> {
+async fn keep_longer(context: &Context, owner: PrincipalId, kept: Kept, seen: Bytes, now: Utc) -> Result<(), Error> {
     let source = kept.record.source.clone();
-    let (before, after) = (written(&kept), Kept { gone: Some(now), ..kept.clone() });
+    let after = Kept { gone: Some(now), ..kept.clone() };
     let key = record_key(owner, &source);
     let mut writes = vec![
-        Write::PutRow(Shelf::Records, key.clone(), written(&after)),
-        Write::PutRow(Shelf::Parked, waiting_key(Wait::Gone, now, owner, &source), bytes::Bytes::new()),
+        Write::PutRow(Shelf::Records, key.clone(), written_record(&after)),
+        Write::PutRow(Shelf::Parked, waiting_key(Wait::Gone, now, owner, &source), Bytes::new()),
     ];
     let old = kept.gone.map(|at| Write::DeleteRow(Shelf::Parked, waiting_key(Wait::Gone, at, owner, &source)));
     writes.extend(old);
-    let asserts = vec![Assert::RowIs(Shelf::Records, key, Some(before))];
+    let asserts = vec![Assert::RowIs(Shelf::Records, key, Some(seen))];
     match context.store.commit(Batch { at: now, asserts, writes, ..Batch::default() }).await {
         // Somebody else has changed it: it is looked at again.
         Ok(_) | Err(CommitError::Failed { .. }) => Ok(()),
