@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, StatusCode};
+use http::HeaderValue;
 
 use super::headers::conditions;
 use super::multistatus::Multistatus;
@@ -28,9 +28,8 @@ pub async fn proppatch(context: &Arc<Context>, mut request: Request) -> Result<R
     }
     let outcome = properties::update(context, request.actor, &request.path, &instructions, &conditions).await?;
     if outcome == Outcome::Done && Style::of(&request.headers).minimal {
-        // RFC 8144 §2.2
+        // RFC 8144 §2.2 leaves the choice between 200 and 204; clients of the older Brief header know 200 alone.
         let mut response = http::Response::new(empty_body());
-        *response.status_mut() = StatusCode::NO_CONTENT;
         response.headers_mut().insert("preference-applied", HeaderValue::from_static("return=minimal"));
         return Ok(response);
     }
