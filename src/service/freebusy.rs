@@ -19,7 +19,8 @@ use crate::recur::Budget;
 /// (RFC 6638 §9.1), as iCalendar text.
 ///
 /// # Errors
-/// [`Error::needs`] without CALDAV:read-free-busy; CALDAV:max-date-time for a window longer than the limit.
+/// [`Error::NotFound`] without CALDAV:read-free-busy, whatever else the actor may do; CALDAV:max-date-time for a window longer
+/// than the limit.
 pub async fn report(
     context: &Context,
     actor: Actor,
@@ -35,7 +36,7 @@ pub async fn report(
         }
     };
     let is_calendar = node.collection.calendar().is_some();
-    let nodes = calendars(context, actor, node, reach, Privilege::ReadFreeBusy).await?;
+    let nodes = calendars(context, actor, node, reach, Privilege::ReadFreeBusy).await.map_err(hidden)?;
     let counts = |node: &Node| is_calendar || node.collection.calendar().is_some_and(|settings| !settings.transparent);
     let mut found = Vec::new();
     for node in nodes.iter().filter(|node| counts(node)) {
@@ -53,6 +54,16 @@ pub async fn report(
             freebusy::vfreebusy(window, &freebusy::merge(all.collect()), now)
         }
     })
+}
+
+/// RFC 4791 §7.10 has 404 for a missing privilege, and no other answer.
+fn hidden(error: Error) -> Error {
+    match error {
+        Error::Precondition { condition, .. } if matches!(*condition, Precondition::NeedPrivileges(_)) => {
+            Error::NotFound
+        }
+        other => other,
+    }
 }
 
 /// The merged busy periods of one calendar in `window`.

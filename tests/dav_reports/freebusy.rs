@@ -68,6 +68,21 @@ async fn strangers_learn_nothing() {
     }
 }
 
+/// RFC 4791 §7.10: without read-free-busy it is 404, also for whoever may do other things with the calendar.
+#[tokio::test]
+async fn other_privileges_show_no_busy_time() {
+    let app = TestApp::with_users().await;
+    put(&app, "a.ics", &event("a", "20261201T090000Z", "")).await;
+    for (privilege, status) in [("D:write", 404), ("D:read-acl", 404), ("C:read-free-busy", 200), ("D:read", 200)] {
+        let acl = format!(
+            r#"<D:acl xmlns:D="DAV:" xmlns:C="urn:ietf:params:xml:ns:caldav"><D:ace><D:principal><D:href>/dav/principals/bob/</D:href></D:principal><D:grant><D:privilege><{privilege}/></D:privilege></D:grant></D:ace></D:acl>"#
+        );
+        assert_eq!(app.send(Some("alice"), "ACL", CALENDAR, &[], acl).await.status, 200, "{privilege}");
+        let answer = busy(&app, "bob", CALENDAR, "20261201T000000Z", "20261202T000000Z").await;
+        assert_eq!(answer.status, status, "{privilege}: {}", answer.text());
+    }
+}
+
 fn calendar(body: &str) -> String {
     format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Kalends//Tests//EN\r\n{body}END:VCALENDAR\r\n")
 }
