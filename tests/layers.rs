@@ -62,6 +62,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["outbound", "server"]),
     ("webpki_roots", &["outbound"]),
     ("url", &["outbound"]),
+    ("flate2", &["outbound"]),
     ("quick_xml", &["xml"]),
     ("sled", &["store/sled"]),
     ("fjall", &["store/fjall"]),

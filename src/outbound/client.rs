@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{HOST, HeaderMap, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT_ENCODING, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use http::{Method, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use tokio::time::{Instant, timeout_at};
 
 use super::connect::{self, Connector, Sender};
+use super::gzip;
 use super::pool::{Key, Pool};
 use super::{Failure, Policy, Reach, Resolve, Stage, SystemResolver, Target};
 
@@ -41,6 +42,8 @@ pub struct Request {
     pub total_timeout: Option<Duration>,
     /// Another bound on what is read of the body than the policy's.
     pub response_bytes_max: Option<usize>,
+    /// Whether the answer may come compressed; it is given back as it was before, within the same bound.
+    pub gzip: bool,
 }
 
 /// What came back.
@@ -70,7 +73,14 @@ impl Request {
             reach: None,
             total_timeout: None,
             response_bytes_max: None,
+            gzip: false,
         }
+    }
+
+    /// The same, whose answer may come compressed.
+    #[must_use]
+    pub fn compressed(self) -> Self {
+        Self { gzip: true, ..self }.header(ACCEPT_ENCODING, HeaderValue::from_static("gzip"))
     }
 
     /// The same with a header field more.
@@ -116,7 +126,10 @@ impl Client {
     /// # Errors
     /// Why there is no answer. Once the head of an answer is there, it is one, even if its body breaks off ([`Answer::truncated`]).
     pub async fn send(&self, request: Request) -> Result<Answer, Failure> {
+        let body_max = request.response_bytes_max.unwrap_or(self.0.policy.response_bytes_max);
+        let is_compressed = request.gzip;
         let answer = self.0.exchange(request).await;
+        let answer = answer.map(|answer| if is_compressed { gzip::decoded(answer, body_max) } else { answer });
         if let Err(Failure::Blocked { .. }) = &answer {
             metrics::counter!("kalends_outbound_blocked_total").increment(1);
         }

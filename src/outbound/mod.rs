@@ -15,6 +15,7 @@ mod address;
 mod client;
 mod connect;
 mod failure;
+mod gzip;
 mod policy;
 mod pool;
 mod resolve;

@@ -219,15 +219,22 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
 }
 
 fn write(stream: &mut TcpStream, reply: &Reply) -> std::io::Result<()> {
-    let mut head = format!("HTTP/1.1 {} Fake\r\ncontent-length: {}\r\n", reply.status, reply.body.len());
+    let is_compressed = reply.headers.iter().any(|(name, value)| *name == "content-encoding" && value.contains("gzip"));
+    let body = if is_compressed { gzip(&reply.body) } else { reply.body.clone().into_bytes() };
+    let mut head = format!("HTTP/1.1 {} Fake\r\ncontent-length: {}\r\n", reply.status, body.len());
     for (name, value) in &reply.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     head.push_str("\r\n");
     stream.write_all(head.as_bytes())?;
-    let body = reply.body.as_bytes();
     stream.write_all(&body[..reply.cut.unwrap_or(body.len()).min(body.len())])?;
     stream.flush()
+}
+
+fn gzip(body: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(body.as_bytes()).expect("into memory");
+    encoder.finish().expect("into memory")
 }
 
 fn pairs(query: &str) -> Vec<(String, String)> {

@@ -171,3 +171,34 @@ fn credentials_go_to_the_feeds_own_host_alone() {
     assert_eq!(fake.state().record.calls[0].1.header("authorization"), Some("Basic bWFyYTpzZWNyZXQ="));
     assert_eq!(elsewhere.state().record.calls[0].1.header("authorization"), None);
 }
+
+#[test]
+fn a_feed_may_come_compressed_and_never_becomes_more_than_is_allowed() {
+    let (fake, mut puller) = feed(&many(3));
+    let compressed = |body: String| Reply { body, ..Reply::empty(200).header("content-encoding", "gzip") };
+    fake.state().record.fail("feed", Fault::Instead(compressed(many(5))));
+    assert_eq!(puller.pull(), Ended::Done(None));
+    assert_eq!(puller.titles().len(), 5);
+    assert_eq!(fake.state().record.calls[0].1.header("accept-encoding"), Some("gzip"));
+    // Broken off in the middle of the compressed bytes, or with fewer than were announced.
+    for broken in [
+        compressed(many(9)).cut(60),
+        Reply { body: many(9), ..Reply::empty(200).header("content-encoding", "x-gzip, br") },
+    ] {
+        let is_cut = broken.cut.is_some();
+        fake.state().record.fail("feed", Fault::Instead(broken));
+        let ended = puller.pull();
+        assert!(!is_cut || matches!(ended, Ended::Waits(..) | Ended::Lost), "{ended:?}");
+    }
+    assert_eq!(puller.titles().len(), 5);
+    // 24 MB of nothing in 100 KB: the reader here takes 16 MiB.
+    let bomb = format!("BEGIN:VCALENDAR\r\nX-A:{}\r\nEND:VCALENDAR\r\n", "a".repeat(24 << 20));
+    fake.state().record.fail("feed", Fault::Instead(compressed(bomb)));
+    assert!(matches!(puller.pull(), Ended::Waits(..)), "it is not read to its end");
+    assert_eq!(puller.titles().len(), 5);
+    // It says that it is compressed, and is not.
+    let liar = Reply { body: many(3), ..Reply::empty(200).header("content-encoding", "br") };
+    fake.state().record.fail("feed", Fault::Instead(liar));
+    assert_eq!(puller.pull(), Ended::Done(None), "what is readable as it is, is read");
+    assert_eq!(puller.titles().len(), 3);
+}

@@ -32,6 +32,7 @@ pub fn request(account: &Account, secrets: &AccountSecrets, pull: &PullState) ->
     let method = Method::from_bytes(method.as_bytes()).map_err(|error| error.to_string())?;
     let is_home = is_own(account, pull, &target);
     let mut request = outbound::Request::new(method, target, body)
+        .compressed()
         .header(CONTENT_TYPE, HeaderValue::from_static("application/xml; charset=utf-8"))
         .header(HeaderName::from_static("depth"), HeaderValue::from_static(depth));
     if let Some(value) = super::basic(account, secrets)?.filter(|_| is_home) {

@@ -89,6 +89,7 @@ pub fn request(account: &Account, secrets: &AccountSecrets, pull: &PullState) ->
     let same_host = Target::parse(&url_of(&PullState { next: None, ..pull.clone() }, &Cursor::default()))
         .is_ok_and(|own| own.origin() == target.origin());
     let mut request = outbound::Request::new(Method::GET, target, Vec::new())
+        .compressed()
         .header(ACCEPT, HeaderValue::from_static("text/calendar, */*;q=0.1"));
     for (name, value) in [(IF_NONE_MATCH, &cursor.etag), (IF_MODIFIED_SINCE, &cursor.modified)] {
         if let Some(value) = value.as_ref().and_then(|value| HeaderValue::from_str(value).ok()) {
