@@ -70,7 +70,7 @@ pub fn filter(bytes: &[u8]) {
         let _ = filters::render(&request, &object, SAMPLE, &zone, &mut budget());
     }
     let element = root.child(ns::CALDAV, "filter").unwrap_or(&root);
-    if let Ok(filter) = report::filter(element) {
+    if let Ok(filter) = report::filter(element, &Limits::default()) {
         let _ = filters::plan(&filter);
         let _ = filters::matches(&filter, &object, &zone, &mut budget());
     }

@@ -52,6 +52,10 @@ fn rows() -> Vec<Row> {
         "<C:calendar-multiget {caldav}><D:prop><D:getetag/></D:prop>{}</C:calendar-multiget>",
         format!("<D:href>{OBJECT}</D:href>").repeat(3)
     );
+    let query = format!(
+        "<C:calendar-query {caldav}><D:prop><D:getetag/></D:prop><C:filter><C:comp-filter name=\"VCALENDAR\">\
+         <C:comp-filter name=\"VEVENT\"><C:prop-filter name=\"UID\"/></C:comp-filter></C:comp-filter></C:filter></C:calendar-query>"
+    );
     let window = |end: &str| {
         format!(
             "<C:free-busy-query {caldav}><C:time-range start=\"20261201T000000Z\" end=\"{end}\"/></C:free-busy-query>"
@@ -71,6 +75,7 @@ fn rows() -> Vec<Row> {
         row("instances_max", 5, "PUT", OBJECT, event("RRULE:FREQ=DAILY;COUNT=6\r\n")),
         row("instances_max", 5, "PUT", OBJECT, event("RRULE:FREQ=DAILY;UNTIL=20270101T000000Z\r\n")),
         row("attendees_max", 2, "PUT", OBJECT, event(&attendees)),
+        row("filter_conditions_max", 2, "REPORT", CALENDAR, query),
         row("multiget_hrefs_max", 2, "REPORT", CALENDAR, multiget),
         row("query_window_days_max", 2, "REPORT", CALENDAR, window("20261204T000000Z")),
         row("objects_max", 0, "PUT", OBJECT, event("")),
@@ -109,6 +114,38 @@ async fn who_runs_into_a_limit_is_told_its_name() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What is stored costs whoever asks for it: an event of each minute makes ten thousand periods of busy time a week, and a filter with
+/// texts has to be held against each object.
+#[tokio::test]
+async fn answers_over_what_is_stored_are_bounded_too() {
+    let caldav = "xmlns:D=\"DAV:\" xmlns:C=\"urn:ietf:params:xml:ns:caldav\"";
+    let busy = |end: &str| {
+        format!(
+            "<C:free-busy-query {caldav}><C:time-range start=\"20261201T000000Z\" end=\"{end}\"/></C:free-busy-query>"
+        )
+    };
+    let query = format!(
+        "<C:calendar-query {caldav}><D:prop><D:getetag/></D:prop><C:filter><C:comp-filter name=\"VCALENDAR\">\
+         <C:comp-filter name=\"VEVENT\"><C:prop-filter name=\"SUMMARY\"><C:text-match collation=\"i;unicode-casemap\">{}\
+         </C:text-match></C:prop-filter></C:comp-filter></C:comp-filter></C:filter></C:calendar-query>",
+        "long ".repeat(10_000)
+    );
+    let minutely = event("DURATION:PT30S\r\nSUMMARY:s\r\nRRULE:FREQ=MINUTELY\r\n");
+    for (limit, value, body) in [
+        ("expand_instances_max", 100, busy("20270101T000000Z")),
+        ("expand_instances_max", 100, busy("20261201T110000Z")),
+        ("recurrence_steps_max", 1_000, query),
+    ] {
+        let mut app = TestApp::with_users().await;
+        assert_eq!(app.send(Some("alice"), "PUT", OBJECT, &[], minutely.clone()).await.status, 201);
+        let context = Arc::get_mut(&mut app.context).expect("nobody else holds it");
+        assert!(context.limits.set(limit, value));
+        let answer = app.send(Some("alice"), "REPORT", CALENDAR, &[("Depth", "1")], body).await;
+        assert_eq!(answer.status, 403, "{limit}: {}", answer.text());
+        assert!(answer.text().contains("number-of-matches-within-limits") && answer.text().contains(limit));
+    }
 }
 
 /// The answer to a property that is too much is a multistatus: its text is in the property's own part.

@@ -76,7 +76,7 @@ limits! {
     handler_seconds_max, "seconds", 120, "503", "Time for computing one answer.";
     // XML
     xml_depth_max, "levels", 64, "400", "Nesting of elements in a request body.";
-    xml_elements_max, "elements", 100_000, "400", "Elements in a request body (a multiget of 90,000 members fits).";
+    xml_elements_max, "elements", 100_000, "400", "Elements in a request body, and attributes in it (a multiget of 90,000 members fits).";
     xml_attributes_max, "attributes", 256, "400", "Attributes of one element, namespace declarations included.";
     xml_namespace_bytes_max, "bytes", 512, "400", "One namespace's name: each element that uses it carries a copy.";
     // Calendar objects
@@ -90,8 +90,9 @@ limits! {
     instances_max, "occurrences", 1_000_000, "403 CALDAV:max-instances", "Occurrences of one object that a stored rule with an end may have (RFC 4791 §5.2.8).";
     attendees_max, "attendees", 5_000, "403 CALDAV:max-attendees-per-instance", "Attendees of one component (RFC 4791 §5.2.9).";
     // Queries
-    expand_instances_max, "occurrences", 100_000, "403 DAV:number-of-matches-within-limits", "Occurrences that one request may make us write out.";
+    expand_instances_max, "occurrences", 100_000, "403 DAV:number-of-matches-within-limits", "Occurrences, and periods of busy time, that one request may make us write out.";
     recurrence_steps_max, "steps", 10_000_000, "403 DAV:number-of-matches-within-limits", "Work of the expander for one request: candidate dates looked at.";
+    filter_conditions_max, "elements", 200, "403 CALDAV:supported-filter", "Elements in one CALDAV:filter: each is held against each object.";
     sync_page_max, "members", 10_000, "507 DAV:number-of-matches-within-limits and a token to go on", "Members in one sync-collection answer.";
     multiget_hrefs_max, "hrefs", 100_000, "403 DAV:number-of-matches-within-limits", "Hrefs in one calendar-multiget.";
     query_window_days_max, "days", 3_660, "403 CALDAV:max-date-time", "The longest window that free-busy and expand compute.";

@@ -43,6 +43,15 @@ impl TextMatch {
     pub fn matches(&self, value: &str) -> bool {
         Matcher::new(self).matches(value)
     }
+
+    /// What it costs to prepare the text and `bytes` of values, in steps of a budget.
+    pub(super) fn cost(&self, bytes: usize) -> u64 {
+        let at_a_time = match self.collation {
+            Collation::Octet | Collation::AsciiCasemap => 64,
+            Collation::UnicodeCasemap => 8,
+        };
+        (self.text.len() + bytes) as u64 / at_a_time
+    }
 }
 
 /// The form in which two texts are equal octet by octet if and only if `collation` says that they are equal.

@@ -17,7 +17,7 @@ use crate::zone::{Zone, Zones};
 /// An object whose recurrence cannot be understood overlaps no time-range.
 ///
 /// # Errors
-/// [`BudgetExceeded`] if its recurrences are more than `budget` allows.
+/// [`BudgetExceeded`] if its recurrences, or the texts to compare, are more than `budget` allows.
 pub fn matches(
     filter: &CompFilter,
     object: &CalendarObject,
@@ -94,10 +94,11 @@ impl<'a> Evaluation<'a, '_> {
     fn calendar(&mut self, filter: &CompFilter) -> Result<bool, BudgetExceeded> {
         let calendar = &self.object.calendar;
         let CompTest::All { time_range: None, props, comps } = &filter.test else { return Ok(false) };
-        if !calendar.is(&filter.name) || !props.iter().all(|p| plain_property(calendar, p, self.zones)) {
+        if !calendar.is(&filter.name) || !all(props, |prop| self.plain(calendar, prop))? {
             return Ok(false);
         }
         let place = |(index, component)| Place { component, index, parent: None };
+        self.charge(comps.len() as u64 * looking(calendar.components.len()))?;
         all(comps, |inner| self.among(calendar.components.iter().enumerate().map(place), inner))
     }
 
@@ -115,6 +116,7 @@ impl<'a> Evaluation<'a, '_> {
     fn inside(&mut self, place: Place<'a>, filter: &CompFilter) -> Result<bool, BudgetExceeded> {
         let parent = place.component;
         let inner = parent.components.iter();
+        self.charge(looking(parent.components.len()))?;
         self.among(inner.map(|component| Place { component, index: place.index, parent: Some(parent) }), filter)
     }
 
@@ -185,6 +187,7 @@ impl<'a> Evaluation<'a, '_> {
     }
 
     fn property(&mut self, place: Place<'_>, filter: &PropFilter) -> Result<bool, BudgetExceeded> {
+        self.charge(cost(place.component, filter))?;
         match &filter.test {
             PropTest::All { value: Some(ValueMatch::TimeRange(range)), params } if place.parent.is_none() => {
                 match effective(place.component, &filter.name) {
@@ -196,6 +199,43 @@ impl<'a> Evaluation<'a, '_> {
             _ => Ok(plain_property(place.component, filter, self.zones)),
         }
     }
+
+    fn plain(&mut self, component: &Component, filter: &PropFilter) -> Result<bool, BudgetExceeded> {
+        self.charge(cost(component, filter))?;
+        Ok(plain_property(component, filter, self.zones))
+    }
+
+    fn charge(&mut self, steps: u64) -> Result<(), BudgetExceeded> {
+        self.budget.steps = self.budget.steps.checked_sub(steps).ok_or(BudgetExceeded)?;
+        Ok(())
+    }
+}
+
+/// What it costs to find those of a name among so many properties or components, in steps of the budget: they are candidate dates,
+/// and this is what takes about as long.
+fn looking(among: usize) -> u64 {
+    1 + among as u64 / 16
+}
+
+/// What it costs to hold `filter` against `component`.
+fn cost(component: &Component, filter: &PropFilter) -> u64 {
+    let looking = looking(component.properties.len());
+    let PropTest::All { value, params } = &filter.test else { return looking };
+    let of_property = |property: &Property| {
+        let text = match value {
+            Some(ValueMatch::Text(test)) => test.cost(property.value.len()),
+            _ => 0,
+        };
+        let texts = params.iter().filter_map(|filter| match &filter.test {
+            Some(Some(test)) => {
+                let bytes = property.param(&filter.name)?.decoded().map(|value| value.len()).sum();
+                Some(test.cost(bytes))
+            }
+            _ => None,
+        });
+        text + texts.sum::<u64>()
+    };
+    looking + component.properties.iter().filter(|p| p.is(&filter.name)).map(of_property).sum::<u64>()
 }
 
 /// Which end of an instance a property tells.

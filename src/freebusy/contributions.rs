@@ -10,6 +10,9 @@ use crate::ical::{CalendarObject, Component, ComponentKind, Period, PeriodEnd, P
 use crate::recur::{Budget, BudgetExceeded, Series};
 use crate::zone::{Zone, Zones};
 
+/// Reading a stored period costs about as much as so many candidate dates.
+const PERIOD_STEPS: u64 = 4;
+
 /// What `object` contributes to the busy time of `window`, not yet merged: opaque events that are not cancelled, and
 /// the periods of stored VFREEBUSYs (RFC 4791 §7.10), and the time outside of a VAVAILABILITY's AVAILABLEs (RFC 7953 §5; for
 /// more than one such object see [`unavailable`]). Clipped to the window.
@@ -32,7 +35,11 @@ pub fn contributions(
         },
         ComponentKind::FreeBusy => {
             let zones = Zones::of(&object.calendar, floating);
-            Ok(clip(object.calendar.children("VFREEBUSY").flat_map(|c| stored_periods(c, &zones)), window))
+            let mut stored = Vec::new();
+            for component in object.calendar.children("VFREEBUSY") {
+                stored.extend(clip(stored_periods(component, &zones, budget)?, window));
+            }
+            Ok(stored)
         }
         ComponentKind::Availability => unavailable(&[object], window, floating, budget),
         ComponentKind::Todo | ComponentKind::Journal => Ok(Vec::new()),
@@ -111,14 +118,20 @@ fn busy_type(component: &Component) -> Option<BusyType> {
     }
 }
 
-fn stored_periods(freebusy: &Component, zones: &Zones) -> Vec<BusyPeriod> {
+fn stored_periods(
+    freebusy: &Component,
+    zones: &Zones,
+    budget: &mut Budget,
+) -> Result<Vec<BusyPeriod>, BudgetExceeded> {
     let mut all = Vec::new();
     for property in freebusy.all("FREEBUSY") {
         let Some(kind) = fbtype(property) else { continue };
         let periods = property.periods().unwrap_or_default();
+        let steps = PERIOD_STEPS.saturating_mul(periods.len() as u64);
+        budget.steps = budget.steps.checked_sub(steps).ok_or(BudgetExceeded)?;
         all.extend(periods.iter().map(|period| BusyPeriod { interval: interval_of(period, zones), kind }));
     }
-    all
+    Ok(all)
 }
 
 /// FBTYPE (RFC 5545 §3.2.9): BUSY by default and for what we don't know.

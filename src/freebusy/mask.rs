@@ -142,6 +142,11 @@ impl CalendarMask {
         self.days.get(usize::try_from(day - self.first_day).ok()?)
     }
 
+    /// How many ends of periods are kept beside the masks: none to two for each.
+    pub fn end_count(&self) -> usize {
+        self.ends.len()
+    }
+
     /// About how many bytes of memory it holds.
     pub fn bytes(&self) -> usize {
         size_of::<Self>() + size_of_val(&*self.days) + size_of_val(&*self.ends)

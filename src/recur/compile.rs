@@ -10,6 +10,8 @@ use crate::zone::{Zone, Zones};
 
 /// Counting a COUNT to its end for a span may take so many steps; beyond that the span is open.
 const SPAN_STEPS_MAX: u64 = 20_000;
+/// The same for all rules of an object together.
+const SERIES_STEPS_MAX: u64 = 200_000;
 
 /// An object's recurrence, compiled once: rules parsed, zones resolved, overrides indexed.
 #[derive(Debug, Clone)]
@@ -32,6 +34,8 @@ pub(super) struct Master {
     pub rules: Vec<Bounded>,
     /// RDATE, in the order of their keys.
     pub extras: Vec<Extra>,
+    /// The seconds of the longest PERIOD among them.
+    pub extra_seconds_max: i64,
     /// EXRULE, which RFC 5545 no longer has but old data does.
     pub exrules: Vec<Bounded>,
     /// EXDATE: keys, in order.
@@ -181,8 +185,9 @@ impl Series {
                 let interval = self.place_extra(master, extra);
                 add(interval.start, Some(interval.end));
             }
+            let mut steps = SERIES_STEPS_MAX;
             for rule in &master.rules {
-                add(anchor.utc, self.last_end(master, rule));
+                add(anchor.utc, self.last_end(master, rule, &mut steps));
             }
             // The first of a range may be excluded, and what it moves lies behind it all the same.
             for Regime { anchor, .. } in &self.ranges {
@@ -197,12 +202,16 @@ impl Series {
         regime.place_extra(&master.regime.anchor.zone, extra)
     }
 
-    /// An end that nothing of `rule` passes; `None` if it is endless or too long to count.
-    fn last_end(&self, master: &Master, rule: &Bounded) -> Option<Utc> {
+    /// An end that nothing of `rule` passes; `None` if it is endless or too long to count. `steps` are left for all rules.
+    fn last_end(&self, master: &Master, rule: &Bounded, steps: &mut u64) -> Option<Utc> {
         if rule.sequence.is_endless() {
             return None;
         }
-        let last = rule.sequence.last(&mut SPAN_STEPS_MAX.clone()).ok()?.max(rule.sequence.start());
+        let given = SPAN_STEPS_MAX.min(*steps);
+        let mut left = given;
+        let last = rule.sequence.last(&mut left);
+        *steps -= given - left;
+        let last = last.ok()?.max(rule.sequence.start());
         if last >= civil::LAST {
             return None;
         }
@@ -267,6 +276,7 @@ impl Master {
             regime,
             rules: Vec::new(),
             extras: Vec::new(),
+            extra_seconds_max: 0,
             exrules: Vec::new(),
             exdates: Vec::new(),
             exdays: Vec::new(),
@@ -289,6 +299,8 @@ impl Master {
         }
         master.is_recurring = !master.rules.is_empty() || !master.extras.is_empty();
         master.extras.sort_by_key(|extra| extra.key);
+        let lengths = master.extras.iter().filter_map(|extra| extra.length);
+        master.extra_seconds_max = lengths.map(Length::seconds).max().unwrap_or(0);
         master.exdates.sort_unstable();
         master.exdays.sort_unstable();
         Ok(master)

@@ -40,6 +40,9 @@ pub(super) struct Raw {
 /// Whether to go on.
 pub(super) type Flow = Result<ControlFlow<()>, BudgetExceeded>;
 
+/// More than a local time and the same in UTC, in whatever zones, and the beginning of its day can be apart, twice.
+const ZONES_SLACK: i64 = 5 * DAY;
+
 const GO_ON: Flow = Ok(ControlFlow::Continue(()));
 
 /// Whether `interval` is seen in `window`: a point if it stands in it or at its start.
@@ -159,7 +162,7 @@ impl Series {
             let from = Origin::Rule { regime, local, keyed: raw.local };
             Ok(visit(Found { interval, component: regime.component, from }))
         };
-        for extra in &master.extras {
+        for extra in master.extras_near(regime, until, window) {
             let is_here = (regime.from..=until).contains(&extra.local);
             if is_here && master.is_new_extra(extra, &mut budget.steps)? {
                 let raw = Raw { key: extra.key, local: extra.local, length: extra.length };
@@ -185,6 +188,20 @@ fn key_range(master: &Master, regime: &Regime, window: Interval) -> (i64, i64) {
 }
 
 impl Master {
+    /// The RDATEs that can be seen in `window` under `regime`, which holds up to `until`, and some beside them: a list of very
+    /// many is not walked for each window.
+    fn extras_near(&self, regime: &Regime, until: i64, window: Interval) -> &[Extra] {
+        let longest = regime.anchor.length.seconds().max(self.extra_seconds_max);
+        // An instance is moved by its regime's shift, and by what zones and dates differ.
+        let low = window.start.0.saturating_sub(longest).saturating_sub(regime.shift).saturating_sub(ZONES_SLACK);
+        let high = window.end.0.saturating_sub(regime.shift).saturating_add(ZONES_SLACK);
+        let low = low.max(regime.from.saturating_sub(ZONES_SLACK));
+        let high = high.min(until.saturating_add(ZONES_SLACK));
+        let first = self.extras.partition_point(|extra| extra.key.0 < low);
+        let behind = self.extras.partition_point(|extra| extra.key.0 <= high);
+        &self.extras[first..behind.max(first)]
+    }
+
     /// What the rules give from `low` to `high`, each once, EXDATEs left out.
     pub(super) fn visit_raw(
         &self,

@@ -127,6 +127,37 @@ fn what_a_gap_moves_onto_another_instance_is_one_with_it() {
     assert_eq!(found(&in_the_gap, "20260301", "20260501"), ["0329T0130-0329T0130 0", "0329T0230-0329T0230 0"]);
 }
 
+/// A window is a slice of the whole, also where single dates last long, are moved far, or stand in another zone.
+#[test]
+fn single_dates_are_seen_in_every_window_that_they_touch() {
+    let dates: Vec<String> = (0..60).map(|n| format!("2026{:02}{:02}T233000", n % 12 + 1, n % 28 + 1)).collect();
+    let rdates = |zone: &str| format!("RDATE{zone}:{}\n", dates.join(","));
+    let later = |id: &str, start: &str| {
+        event(&format!("RECURRENCE-ID;RANGE=THISANDFUTURE;TZID=Asia/Tokyo:{id}\n{start}\nDURATION:PT2H"))
+    };
+    let master = "DTSTART;TZID=Asia/Tokyo:20260101T003000\nDURATION:PT1H\n";
+    let period = "RDATE;VALUE=PERIOD:20260203T100000Z/P90D,20260610T100000Z/20260611T100000Z\n";
+    let far = later("20260615T233000", "DTSTART;TZID=America/New_York:20260301T070000");
+    let farther = later("20260920T233000", "DTSTART;VALUE=DATE:20270105");
+    for text in [
+        event(&format!("{master}{}", rdates(";TZID=Pacific/Kiritimati"))),
+        event(&format!("{master}{}{period}", rdates(""))),
+        event(&format!("{master}{}{period}", rdates(";TZID=Asia/Tokyo"))) + &far + &farther,
+        event(&format!("DTSTART;VALUE=DATE:20260101\nDURATION:P20D\n{}", rdates(";TZID=Pacific/Niue"))),
+    ] {
+        let series = series(&text);
+        let whole = series.occurrences(window("20240101", "20290101"), &mut budget()).unwrap();
+        assert!(whole.len() > 55, "{}", whole.len());
+        let mut from = utc("20251001T000000Z");
+        while from < utc("20271001T000000Z") {
+            let window = Interval::new(from, from.plus(7 * 3600));
+            let touching = whole.iter().filter(|one| one.interval.overlaps(window)).cloned().collect::<Vec<_>>();
+            assert_eq!(series.occurrences(window, &mut budget()).unwrap(), touching, "{from} of {text}");
+            from = window.end;
+        }
+    }
+}
+
 #[test]
 fn rdates_and_exdates_of_every_type_count() {
     let master = "DTSTART;TZID=Europe/Berlin:20260105T090000\nDURATION:PT1H\nRRULE:FREQ=DAILY;COUNT=5\n";

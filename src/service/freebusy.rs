@@ -39,12 +39,15 @@ pub async fn report(
     let nodes = calendars(context, actor, node, reach, Privilege::ReadFreeBusy).await.map_err(hidden)?;
     let counts = |node: &Node| is_calendar || node.collection.calendar().is_some_and(|settings| !settings.transparent);
     let mut found = Vec::new();
+    let mut room = context.budget().instances;
     for node in nodes.iter().filter(|node| counts(node)) {
-        match busy(context, &node.collection, window).await {
+        let periods = match busy(context, &node.collection, window).await {
             // Deleted since the home was listed.
-            Err(Error::NotFound) if !is_calendar => {}
-            periods => found.push(periods?),
-        }
+            Err(Error::NotFound) if !is_calendar => continue,
+            periods => periods?,
+        };
+        room = room.checked_sub(periods.len() as u64).ok_or_else(over_budget)?;
+        found.push(periods);
     }
     let now = context.clock.now();
     Ok(match found.as_slice() {
@@ -80,6 +83,9 @@ pub async fn busy(context: &Context, calendar: &Collection, window: Interval) ->
         index.revision()
     };
     let periods: Arc<[BusyPeriod]> = merged(context, calendar, window).await?.into();
+    if periods.len() as u64 > context.budget().instances {
+        return Err(over_budget());
+    }
     shared.write().await.keep_answer(window, revision, &periods);
     Ok(periods)
 }
@@ -154,20 +160,24 @@ pub async fn masks(
     }
     let (first, last) = weeks_of(Interval::new(window.start, window.end.plus(-1).max(window.start)));
     let shared = context.indexes.of(context, calendar).await?;
-    let mut masks = Vec::new();
+    let mut masks: Vec<Arc<CalendarMask>> = Vec::new();
     let mut budget = context.budget();
+    // Each period has two ends at most.
+    let mut room = budget.instances.saturating_mul(2);
     for week in first..=last {
         let known = shared.read().await.busy(week);
         let outcome = if known.is_some() { "hit" } else { "miss" };
         metrics::counter!("kalends_mask_cache_total", "outcome" => outcome).increment(1);
-        masks.push(match known {
+        let mask = match known {
             Some(mask) => mask,
             None => {
-                // Nothing of it is written out, so only the steps are those of the whole request.
+                // Before they are merged periods may be many more than are written out: only the steps are those of the whole request.
                 budget.instances = context.budget().instances;
                 compute(context, calendar, week, &mut budget).await?
             }
-        });
+        };
+        room = room.checked_sub(mask.end_count() as u64).ok_or_else(over_budget)?;
+        masks.push(mask);
     }
     Ok(masks)
 }

@@ -32,6 +32,9 @@ const WINDOW_WEEKS_MAX: i64 = 520;
 const PLACED_WEEKS_MAX: usize = 2_000;
 /// A calendar with more objects than this is not listed from its index.
 const LISTED_MAX: u64 = 20_000;
+/// Masks of busy time are kept until so many bytes of them were computed; then that starts anew, too: it is some thousand weeks of
+/// people's meetings.
+const BUSY_BYTES_MAX: usize = 4 << 20;
 /// Windows of which the busy periods are kept: clients ask for the same ones again and again.
 const ANSWERS_MAX: usize = 32;
 /// An answer with more periods than this is not kept.
@@ -90,6 +93,8 @@ pub struct CalendarIndex {
     /// Slots with long spans.
     long: BTreeSet<u32>,
     weeks: HashMap<i64, Week>,
+    /// The bytes of the masks that were put into the weeks since they were all thrown away.
+    busy_bytes: usize,
     /// The busy periods that were asked for last, by their windows; none of them is older than the last change.
     answers: Vec<(Interval, Arc<[BusyPeriod]>)>,
 }
@@ -139,6 +144,7 @@ impl CalendarIndex {
             always: BTreeSet::new(),
             long: BTreeSet::new(),
             weeks: HashMap::new(),
+            busy_bytes: 0,
             answers: Vec::new(),
         }
     }
@@ -329,6 +335,7 @@ impl CalendarIndex {
     pub(super) async fn place(&mut self, context: &Context, first: i64, last: i64) -> Result<(), Error> {
         if self.weeks.values().filter(|week| week.long.is_some()).count() > PLACED_WEEKS_MAX {
             self.weeks.values_mut().for_each(|week| (week.long, week.pending) = (None, Vec::new()));
+            self.forget_empty_weeks();
         }
         let mut asked: HashMap<u32, Vec<i64>> = HashMap::new();
         for number in first..=last {
@@ -403,9 +410,22 @@ impl CalendarIndex {
 
     /// Keeps the busy time of week `week`, computed at `revision`.
     pub(super) fn keep_busy(&mut self, week: i64, revision: Revision, busy: Arc<CalendarMask>) {
-        if revision == self.revision {
-            self.weeks.entry(week).or_default().busy = Some(busy);
+        if revision != self.revision {
+            return;
         }
+        self.busy_bytes += busy.bytes();
+        if self.busy_bytes > BUSY_BYTES_MAX {
+            self.busy_bytes = busy.bytes();
+            self.weeks.values_mut().for_each(|week| week.busy = None);
+            self.forget_empty_weeks();
+        }
+        self.weeks.entry(week).or_default().busy = Some(busy);
+    }
+
+    fn forget_empty_weeks(&mut self) {
+        self.weeks.retain(|_, week| {
+            !week.short.is_empty() || week.long.is_some() || !week.pending.is_empty() || week.busy.is_some()
+        });
     }
 
     /// The busy periods in `window` computed earlier, if nothing has changed since.

@@ -2,6 +2,9 @@
 //! unfinished document, a second root, text beside it, prefixes that nobody declared, DTDs, entities, bad names) is
 //! refused here.
 
+use std::collections::HashSet;
+use std::hash::Hash;
+
 use quick_xml::XmlVersion;
 use quick_xml::escape::{resolve_predefined_entity, unescape};
 use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};
@@ -20,7 +23,7 @@ pub fn parse(body: &[u8], limits: &Limits) -> Result<Element, XmlError> {
     let text = decode(body)?;
     let mut reader = NsReader::from_str(&text);
     reader.config_mut().check_comments = true;
-    let mut document = Document { limits, open: Vec::new(), root: None, elements: 0, begun: false };
+    let mut document = Document { limits, open: Vec::new(), root: None, elements: 0, attributes: 0, begun: false };
     loop {
         let event = reader.read_event().map_err(|e| XmlError(e.to_string()))?;
         if let Event::Eof = event {
@@ -37,6 +40,7 @@ struct Document<'a> {
     open: Vec<Element>,
     root: Option<Element>,
     elements: u64,
+    attributes: u64,
     /// Whether anything was read: a declaration has to be first.
     begun: bool,
 }
@@ -133,13 +137,21 @@ impl Document<'_> {
         }
         let (namespace, _) = reader.resolver().resolve_element(start.name());
         let name = self.name(start.name(), namespace)?;
-        Ok(Element { name, attributes: self.attributes(start, reader)?, nodes: Vec::new() })
+        let attributes = self.attributes(start, reader)?;
+        Ok(Element { name, attributes, nodes: Vec::new() })
     }
 
     /// Its attributes without the namespace declarations, which are checked.
-    fn attributes(&self, start: &BytesStart<'_>, reader: &NsReader<&[u8]>) -> Result<Vec<(Name, String)>, XmlError> {
+    fn attributes(&mut self, start: &BytesStart<'_>, reader: &NsReader<&[u8]>) -> Result<Vec<(Name, String)>, XmlError> {
         let mut attributes: Vec<(Name, String)> = Vec::new();
-        for (count, attribute) in start.attributes().enumerate() {
+        let mut bound: Vec<&str> = Vec::new();
+        // The reader would hold each against each: what stands there twice is found below.
+        for (count, attribute) in start.attributes().with_checks(false).enumerate() {
+            self.attributes += 1;
+            if self.attributes > self.limits.xml_elements_max {
+                let most = self.limits.xml_elements_max;
+                return refuse(&format!("more than {most} attributes in all (limit xml_elements_max)"));
+            }
             if count as u64 >= self.limits.xml_attributes_max {
                 let most = self.limits.xml_attributes_max;
                 return refuse(&format!("an element with more than {most} attributes (limit xml_attributes_max)"));
@@ -151,14 +163,18 @@ impl Document<'_> {
             }
             if let Some(declaration) = attribute.key.as_namespace_binding() {
                 self.check_binding(declaration, &value)?;
+                bound.push(attribute.key.into_inner());
                 continue;
             }
             let (namespace, _) = reader.resolver().resolve_attribute(attribute.key);
             let name = self.name(attribute.key, namespace)?;
-            if attributes.iter().any(|(other, _)| *other == name) {
-                return refuse(&format!("the attribute `{}` twice in one element", shorten(&name.local)));
-            }
             attributes.push((name, value.into_owned()));
+        }
+        if let Some(name) = repeated(attributes.iter().map(|(name, _)| name)) {
+            return refuse(&format!("the attribute `{}` twice in one element", shorten(&name.local)));
+        }
+        if repeated(bound.into_iter()).is_some() {
+            return refuse("a namespace declaration twice in one element");
         }
         Ok(attributes)
     }
@@ -230,4 +246,10 @@ fn refuse<T>(reason: &str) -> Result<T, XmlError> {
 /// The beginning of a name, fit for an error message.
 fn shorten(name: &str) -> String {
     name.chars().take(40).flat_map(char::escape_debug).collect()
+}
+
+/// What comes a second time.
+fn repeated<T: Copy + Eq + Hash>(items: impl Iterator<Item = T>) -> Option<T> {
+    let mut seen = HashSet::new();
+    items.into_iter().find(|item| !seen.insert(*item))
 }

@@ -101,6 +101,8 @@ fn depth_elements_attributes_and_namespaces_are_bounded() {
     assert!(read("<a><b/><b/><b/><b/><b/></a>").is_err());
     assert!(read("<a b='1' c='1'/>").is_ok());
     assert!(read("<a b='1' c='1' d='1'/>").is_err());
+    assert!(read("<a><b c='1' d='1'/><b c='1' d='1'/><b c='1'/></a>").is_ok());
+    assert!(read("<a><b c='1' d='1'/><b c='1' d='1'/><b c='1' d='1'/></a>").is_err());
     assert!(read(&format!("<a xmlns='{}'/>", "u".repeat(10_000))).is_err());
     assert!(read(&"<a>".repeat(1_000_000)).is_err());
 }

@@ -62,6 +62,11 @@ fn refused() -> Vec<(&'static str, Vec<u8>)> {
         ("elements", around(&"<D:x/>".repeat(150_000))),
         ("attributes 257", attributes(257).into_bytes()),
         ("attributes 100000", attributes(100_000).into_bytes()),
+        (
+            "attributes by the hundred, by the thousand",
+            around(&format!("<D:x {}/>", many(250, |i| format!("a{i}=\"\" "))).repeat(5_000)),
+        ),
+        ("namespace declared twice", "<a xmlns:b=\"u\" xmlns:b=\"u\"/>".into()),
         ("namespaces 257", namespaces(257).into_bytes()),
         ("namespaces 50000", namespaces(50_000).into_bytes()),
         ("a namespace a level", levels.into_bytes()),

@@ -1,6 +1,6 @@
 //! CALDAV:filter and CALDAV:calendar-data as they stand in requests (RFC 4791 §9.6, §9.7), into the pure layer's values.
 
-use crate::base::{Interval, Utc};
+use crate::base::{Interval, Limits, Utc};
 use crate::dav::Failure;
 use crate::filter::{
     Collation, CompFilter, CompRequest, CompTest, DataRequest, NoValue, ParamFilter, PropFilter, PropTest,
@@ -13,9 +13,14 @@ use crate::xml::{Element, ns};
 /// CALDAV:filter.
 ///
 /// # Errors
-/// CALDAV:valid-filter if it breaks the grammar; CALDAV:supported-filter for what is no iCalendar filter;
+/// CALDAV:valid-filter if it breaks the grammar; CALDAV:supported-filter for what is no iCalendar filter, or too many of it;
 /// CALDAV:supported-collation for a collation that we do not have.
-pub fn filter(element: &Element) -> Result<CompFilter, Failure> {
+pub fn filter(element: &Element, limits: &Limits) -> Result<CompFilter, Failure> {
+    if more_than(limits.filter_conditions_max, element) {
+        let most = limits.filter_conditions_max;
+        let message = format!("the filter has more than {most} elements (limit filter_conditions_max)");
+        return Err(Error::precondition(Precondition::SupportedFilter, message).into());
+    }
     let mut filters = element.children().filter(|child| child.is(ns::CALDAV, "comp-filter"));
     let (Some(outermost), None) = (filters.next(), filters.next()) else {
         return Err(invalid("a filter holds exactly one comp-filter, for VCALENDAR"));
@@ -23,6 +28,14 @@ pub fn filter(element: &Element) -> Result<CompFilter, Failure> {
     let filter = comp_filter(outermost, 0)?;
     check(&filter).map_err(|error| invalid(&error.to_string()))?;
     Ok(filter)
+}
+
+/// Whether there are more than `most` elements in `element`. It goes no deeper than bodies do (`xml_depth_max`).
+fn more_than(most: u64, element: &Element) -> bool {
+    fn count(element: &Element) -> u64 {
+        element.children().map(|child| 1 + count(child)).sum()
+    }
+    count(element) > most
 }
 
 /// How deep filters and requests for data are followed: calendar objects are not deeper.
