@@ -115,7 +115,7 @@ pub(super) async fn doctor(data: &Path, config: Result<Config, String>, json: bo
     listener(&mut report, &config, running);
     exposure(&mut report, &config);
     certificate(&mut report, &config);
-    open_files(&mut report, &config);
+    open_files(&mut report, data, &config, running);
     report.print(json);
     let worst = report.0.iter().map(|finding| finding.level).max();
     if worst == Some(Level::Fail) { Exit::Failed } else { Exit::Done }
@@ -277,13 +277,29 @@ fn certificate(report: &mut Report, config: &Config) {
     }
 }
 
-fn open_files(report: &mut Report, config: &Config) {
-    let allowed = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+/// How many files the process may have open that holds the data directory, where the system tells.
+fn files_of_server(data: &Path) -> Option<u64> {
+    let lock = std::fs::read_to_string(data.join("kalends.lock")).ok()?;
+    let process: u32 = lock.strip_prefix("process ")?.split(',').next()?.parse().ok()?;
+    let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).ok()?;
+    let row = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    row.split_whitespace().next()?.parse().ok()
+}
+
+fn open_files(report: &mut Report, data: &Path, config: &Config, running: bool) {
+    let own = || rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    // A shell is allowed other numbers than a service.
+    let of_server = if running { files_of_server(data) } else { None };
+    let (allowed, to_whom) = of_server.map_or_else(|| (own(), "here"), |allowed| (allowed, "to the server"));
     let wanted = config.limits.connections_max.saturating_add(FILES_RESERVE);
     if allowed < wanted {
         let advice = format!("LimitNOFILE={wanted} in the unit, or a smaller [limits] connections_max");
-        report.warn("open files", format!("{allowed} are allowed here and connections_max needs {wanted}"), advice);
+        report.warn(
+            "open files",
+            format!("{allowed} are allowed {to_whom} and connections_max needs {wanted}"),
+            advice,
+        );
     } else {
-        report.fine("open files", format!("{allowed} are allowed here"));
+        report.fine("open files", format!("{allowed} are allowed {to_whom}"));
     }
 }

@@ -118,11 +118,7 @@ fn busy_type(component: &Component) -> Option<BusyType> {
     }
 }
 
-fn stored_periods(
-    freebusy: &Component,
-    zones: &Zones,
-    budget: &mut Budget,
-) -> Result<Vec<BusyPeriod>, BudgetExceeded> {
+fn stored_periods(freebusy: &Component, zones: &Zones, budget: &mut Budget) -> Result<Vec<BusyPeriod>, BudgetExceeded> {
     let mut all = Vec::new();
     for property in freebusy.all("FREEBUSY") {
         let Some(kind) = fbtype(property) else { continue };

@@ -142,7 +142,11 @@ impl Document<'_> {
     }
 
     /// Its attributes without the namespace declarations, which are checked.
-    fn attributes(&mut self, start: &BytesStart<'_>, reader: &NsReader<&[u8]>) -> Result<Vec<(Name, String)>, XmlError> {
+    fn attributes(
+        &mut self,
+        start: &BytesStart<'_>,
+        reader: &NsReader<&[u8]>,
+    ) -> Result<Vec<(Name, String)>, XmlError> {
         let mut attributes: Vec<(Name, String)> = Vec::new();
         let mut bound: Vec<&str> = Vec::new();
         // The reader would hold each against each: what stands there twice is found below.

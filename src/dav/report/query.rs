@@ -117,7 +117,11 @@ pub async fn calendar_query(context: &Arc<Context>, request: Request, root: &Ele
     let element = root.child(ns::CALDAV, "filter");
     let element =
         element.ok_or_else(|| Error::precondition(Precondition::ValidFilter, "a calendar-query has a filter"))?;
-    let query = Query { filter: filter(element, &context.limits)?, floating: floating(root, context)?, content: wanted.has_data() };
+    let query = Query {
+        filter: filter(element, &context.limits)?,
+        floating: floating(root, context)?,
+        content: wanted.has_data(),
+    };
     let mut sight = wanted.sight(context, request.actor).await?;
     let (actor, reach) = (request.actor, reach(&request));
     let mut search = match tree::resolve(context, actor, &request.path).await? {
