@@ -188,7 +188,7 @@ pub async fn set_acl(
             actor: actor.principal(),
             asserts: vec![Assert::CollectionAt(collection.id, collection.revision)],
             events: updated(&collection).into_iter().collect(),
-            writes: vec![Write::UpdateCollection(Collection { acl: acl.to_vec(), ..collection })],
+            writes: vec![Write::UpdateCollection(Collection { acl: acl.to_vec(), ..Collection::clone(&collection) })],
         };
         match context.store.commit(batch).await {
             Ok(_) => return Ok(()),

@@ -5,6 +5,8 @@
 //! whether it is a user's here, since that is what inviting someone takes; parts of addresses and of names find only those
 //! whom one may see anyway, so nobody can list the users by searching for letters. Results are limited.
 
+use std::sync::Arc;
+
 use super::{Context, Error, tree};
 use crate::access::Actor;
 use crate::base::PrincipalId;
@@ -17,7 +19,7 @@ const PAGE: usize = 200;
 ///
 /// # Errors
 /// Of the store only.
-pub async fn of_actor(context: &Context, actor: Actor) -> Result<Option<Principal>, Error> {
+pub async fn of_actor(context: &Context, actor: Actor) -> Result<Option<Arc<Principal>>, Error> {
     match actor.principal() {
         Some(id) => Ok(context.store.principal(id).await?),
         None => Ok(None),
@@ -29,7 +31,7 @@ pub async fn of_actor(context: &Context, actor: Actor) -> Result<Option<Principa
 /// # Errors
 /// Of the store only.
 pub async fn by_id(context: &Context, id: PrincipalId) -> Result<Option<Principal>, Error> {
-    Ok(context.store.principal(id).await?)
+    Ok(context.store.principal(id).await?.map(Arc::unwrap_or_clone))
 }
 
 /// The name of a principal, if it is still there.
@@ -37,7 +39,7 @@ pub async fn by_id(context: &Context, id: PrincipalId) -> Result<Option<Principa
 /// # Errors
 /// Of the store only.
 pub async fn name_of(context: &Context, id: PrincipalId) -> Result<Option<UserName>, Error> {
-    Ok(context.store.principal(id).await?.map(|principal| principal.name))
+    Ok(context.store.principal(id).await?.map(|principal| principal.name.clone()))
 }
 
 /// The bytes that a user has stored (RFC 4331).
@@ -132,7 +134,7 @@ pub async fn search(context: &Context, actor: Actor, groups: &[Vec<Test>]) -> Re
 pub async fn visible(context: &Context, actor: Actor) -> Result<Vec<Principal>, Error> {
     match actor {
         Actor::User(_) if context.directory == super::Directory::Closed => {
-            Ok(of_actor(context, actor).await?.into_iter().collect())
+            Ok(of_actor(context, actor).await?.map(Arc::unwrap_or_clone).into_iter().collect())
         }
         Actor::Anonymous => Ok(Vec::new()),
         Actor::User(_) | Actor::System => {

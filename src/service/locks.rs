@@ -11,7 +11,7 @@ use super::tree::{self, Node, Resource};
 use super::{Context, Error};
 use crate::access::Actor;
 use crate::base::{CollectionId, ETag, LockToken, Utc};
-use crate::model::{Collection, Lock, LockDepth, LockScope, Object, Path, Precondition, Privilege};
+use crate::model::{Lock, LockDepth, LockScope, Object, Path, Precondition, Privilege};
 use crate::store::{Assert, Batch, CommitError, Write};
 
 /// The locks of a moment, which lasts as long as this value. Never read them again while you hold one: it would wait
@@ -176,10 +176,9 @@ async fn root_below(context: &Context, lock: &Lock, node: &Node) -> Result<Optio
             let below = names.iter().rev().try_fold(node.path.clone(), |path, name| path.member(name));
             return Ok(below.filter(|_| !names.is_empty()));
         }
-        let Some(Collection { parent: Some(parent), name, .. }) = context.store.collection(at).await? else {
-            return Ok(None);
-        };
-        names.push(name);
+        let Some(collection) = context.store.collection(at).await? else { return Ok(None) };
+        let Some(parent) = collection.parent else { return Ok(None) };
+        names.push(collection.name.clone());
         at = parent;
     }
     Ok(None)

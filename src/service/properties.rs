@@ -3,6 +3,8 @@
 //! An instruction carries the property as the client wrote it, to be given back so, and what it means to the server if it
 //! means anything. The edge reads the markup; this module checks the meaning.
 
+use std::sync::Arc;
+
 use super::conditions::Conditions;
 use super::tree::{self, Node, Resource};
 use super::{Context, Error, locks};
@@ -138,8 +140,8 @@ fn batch_of(
     Ok(match resource {
         Resource::Fixed(_) => return Err(Error::Forbidden("this collection is the server's own".into())),
         Resource::Principal(principal) => {
-            let before = Secret::new(principal.clone());
-            of_principal(context, actor, *principal, instructions)?.map(|principal| Batch {
+            let before = Secret::new(Box::new(Principal::clone(&principal)));
+            of_principal(context, actor, Arc::unwrap_or_clone(principal), instructions)?.map(|principal| Batch {
                 asserts: vec![Assert::PrincipalIs(before)],
                 writes: vec![Write::PutPrincipal(principal)],
                 ..batch
@@ -198,7 +200,7 @@ fn of_principal(
 }
 
 fn of_collection(context: &Context, node: &Node, instructions: &[Instruction]) -> Result<Collection, Refused> {
-    set_on(&context.limits, node.collection.clone(), instructions)
+    set_on(&context.limits, Collection::clone(&node.collection), instructions)
 }
 
 /// The collection with the instructions carried out; for one that is being made as well.

@@ -209,17 +209,17 @@ impl Members {
         let Some(node) = self.calendar(context, above).await? else { return Ok(None) };
         let id = node.collection.id;
         let (object, content) = match self.need {
-            Need::Text => match context.store.content(id, name).await? {
+            Need::Text => match context.store.kept_content(id, name).await? {
                 Some((object, bytes)) => (object, Content::Text(bytes)),
                 None => return Ok(None),
             },
             Need::Nothing | Need::Parsed => match context.store.object(id, name).await? {
                 Some(object) if self.need == Need::Parsed => return hit(context, &node, object.into()).await,
-                Some(object) => (object, Content::Unread),
+                Some(object) => (Arc::new(object), Content::Unread),
                 None => return Ok(None),
             },
         };
-        Ok(Some(Hit { node, object: object.into(), content, floating: Floating::utc() }))
+        Ok(Some(Hit { node, object, content, floating: Floating::utc() }))
     }
 
     async fn calendar(&mut self, context: &Context, path: Path) -> Result<Option<Arc<Node>>, Error> {

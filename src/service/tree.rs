@@ -1,6 +1,6 @@
 //! From a path to the thing at it, as far as the actor may know of it (invariant A1).
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::{Context, Directory, Error};
 use crate::access::{Actor, decide};
@@ -15,7 +15,7 @@ pub enum Resource {
     /// One of the fixed collections: `/`, `/dav/`, `/dav/principals/`, `/dav/calendars/`, `/dav/files/`.
     Fixed(Path),
     /// A principal.
-    Principal(Box<Principal>),
+    Principal(Arc<Principal>),
     /// A home, calendar or plain collection.
     Collection(Node),
     /// A calendar object or file.
@@ -28,11 +28,11 @@ pub struct Node {
     /// Where it is.
     pub path: Path,
     /// The collection.
-    pub collection: Collection,
+    pub collection: Arc<Collection>,
     /// What the actor may do.
     pub privileges: Privileges,
-    /// The grants that it inherits, each list with the path of the collection that it stands on.
-    pub inherited: Vec<(Path, Vec<Ace>)>,
+    /// The collections whose grants it inherits, from the nearest up, each with its path.
+    inherited: Vec<(Path, Arc<Collection>)>,
     /// The collections that it lies in, from the nearest up.
     pub above: Vec<CollectionId>,
     /// Whether the actor may know that it exists.
@@ -42,18 +42,19 @@ pub struct Node {
 }
 
 impl Node {
-    fn root(path: Path, collection: Collection, actor: Actor) -> Self {
+    fn root(path: Path, collection: Arc<Collection>, actor: Actor) -> Self {
         let privileges = decide(actor, collection.owner, [collection.acl.as_slice()]);
         let known = !privileges.is_empty();
         Self { path, collection, privileges, inherited: Vec::new(), above: Vec::new(), known, href: OnceLock::new() }
     }
 
     /// The node of a collection inside this one.
-    pub fn below(&self, collection: Collection, actor: Actor) -> Option<Self> {
+    pub fn below(&self, collection: Arc<Collection>, actor: Actor) -> Option<Self> {
         let path = self.path.member(&collection.name)?.with_slash(TrailingSlash::Yes);
-        let mut inherited = vec![(self.path.clone(), self.collection.acl.clone())];
+        let mut inherited = vec![(self.path.clone(), Arc::clone(&self.collection))];
         inherited.extend(self.inherited.iter().cloned());
-        let lists = [collection.acl.as_slice()].into_iter().chain(inherited.iter().map(|(_, acl)| acl.as_slice()));
+        let lists =
+            [collection.acl.as_slice()].into_iter().chain(inherited.iter().map(|(_, above)| above.acl.as_slice()));
         let privileges = decide(actor, collection.owner, lists);
         let above = [self.collection.id].into_iter().chain(self.above.iter().copied()).collect();
         // What is granted on a folder is no leave to know the names of those in it: that takes DAV:read, or a grant on them.
@@ -69,6 +70,11 @@ impl Node {
     /// Its href: [`Path::href`] of its path. A listing writes it once for every member.
     pub fn href(&self) -> &str {
         self.href.get_or_init(|| self.path.href())
+    }
+
+    /// The grants that it inherits, from the nearest up, each list with the path of the collection that it stands on.
+    pub fn inherited(&self) -> impl Iterator<Item = (&Path, &[Ace])> {
+        self.inherited.iter().map(|(path, above)| (path, above.acl.as_slice()))
     }
 
     /// Whether the actor may know that it exists: any privilege is enough.
@@ -102,8 +108,8 @@ pub async fn resolve(context: &Context, actor: Actor, path: &Path) -> Result<Res
         Path::Root | Path::Dav | Path::Principals | Path::Homes | Path::FileRoots => Ok(Resource::Fixed(path.clone())),
         Path::Principal(user) => {
             let principal = context.store.principal_named(user).await?;
-            let visible = sees(context, actor, principal.as_ref()).await?;
-            principal.filter(|_| visible).map(|found| Resource::Principal(Box::new(found))).ok_or(Error::NotFound)
+            let visible = sees(context, actor, principal.as_deref()).await?;
+            principal.filter(|_| visible).map(Resource::Principal).ok_or(Error::NotFound)
         }
         Path::Home(_) | Path::Calendar(..) => Ok(Resource::Collection(collection(context, actor, path).await?)),
         Path::Object(..) => member(context, actor, path).await,
@@ -160,7 +166,7 @@ pub async fn children(context: &Context, actor: Actor, node: &Node) -> Result<Ve
 ///
 /// # Errors
 /// [`Error::NotFound`] if there is none.
-pub async fn principal(context: &Context, user: &UserName) -> Result<Principal, Error> {
+pub async fn principal(context: &Context, user: &UserName) -> Result<Arc<Principal>, Error> {
     context.store.principal_named(user).await?.ok_or(Error::NotFound)
 }
 
@@ -194,14 +200,16 @@ async fn sees(context: &Context, actor: Actor, other: Option<&Principal>) -> Res
 pub async fn path_of(context: &Context, collection: &Collection) -> Result<Path, Error> {
     let owner = context.store.principal(collection.owner).await?.ok_or(Error::NotFound)?;
     let mut names = Vec::new();
-    let mut current = collection.clone();
+    let mut current = Arc::new(collection.clone());
     while let Some(parent) = current.parent {
-        names.push(current.name);
+        names.push(current.name.clone());
         current = context.store.collection(parent).await?.ok_or(Error::NotFound)?;
     }
     let root = match current.kind {
-        CollectionKind::Home => Path::Home(owner.name),
-        CollectionKind::Calendar(_) | CollectionKind::Plain => Path::File(owner.name, Vec::new(), TrailingSlash::Yes),
+        CollectionKind::Home => Path::Home(owner.name.clone()),
+        CollectionKind::Calendar(_) | CollectionKind::Plain => {
+            Path::File(owner.name.clone(), Vec::new(), TrailingSlash::Yes)
+        }
     };
     let below = |path: Path, name: String| path.member(&name).ok_or(Error::NotFound);
     Ok(names.into_iter().rev().try_fold(root, below)?.with_slash(TrailingSlash::Yes))

@@ -2,6 +2,7 @@
 //! against what would be computed now (invariants S5, B2).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::objects::index_of_bytes;
 use super::{Context, accounts};
@@ -109,14 +110,14 @@ fn place_of(finding: &Finding, paths: &HashMap<CollectionId, Path>) -> String {
 }
 
 /// The collections of a user that hold objects, with their paths: calendars and, at any depth, plain ones.
-async fn collections(context: &Context, user: &Principal) -> Result<Vec<(Collection, Path)>, StoreError> {
+async fn collections(context: &Context, user: &Principal) -> Result<Vec<(Arc<Collection>, Path)>, StoreError> {
     let mut found = Vec::new();
     for calendar in context.store.children(user.home).await? {
         let path = Path::Calendar(user.name.clone(), calendar.name.clone());
         found.push((calendar, path));
     }
     let root = context.store.collection(user.files).await?;
-    let mut open: Vec<(Collection, Path)> =
+    let mut open: Vec<(Arc<Collection>, Path)> =
         root.map(|root| (root, Path::File(user.name.clone(), Vec::new(), TrailingSlash::Yes))).into_iter().collect();
     while let Some((collection, path)) = open.pop() {
         for child in context.store.children(collection.id).await? {

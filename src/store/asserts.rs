@@ -91,8 +91,7 @@ fn verdict(group: &mut Group<'_>, assert: &Assert) -> Result<Verdict, StoreError
 
 /// Whether neither an object nor a collection has that name.
 pub(super) fn name_free(group: &Group<'_>, id: CollectionId, name: &str) -> Result<bool, StoreError> {
-    let taken =
-        group.has(&keys::member(Table::Objects, id, name))? || group.has(&keys::member(Table::Children, id, name))?;
+    let taken = group.has(&keys::member(Table::Objects, id, name))? || group.has_child(id, name)?;
     Ok(!taken)
 }
 

@@ -1,11 +1,13 @@
-//! The rows that nearly every request reads, decoded: principals and collections. Each is kept from its first reading to the change
-//! that touches it. Readers fill the cache while they hold the engine for reading, and changes are applied, and taken
-//! out of it, while it is held for writing: so what is here is what the engine holds (a grant that is taken back is
-//! gone with the change that took it).
+//! The rows that nearly every request reads, decoded: principals, collections, and the objects read lately. Each is kept from its first reading to the change
+//! that touches it; a collection that was changed is kept as it is now. Readers fill the cache while they hold the engine for
+//! reading, and changes are applied, and followed here, while it is held for writing: so what is here is what the engine holds (a
+//! grant that is taken back is gone with the change that took it).
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
+use bytes::Bytes;
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::StoreError;
@@ -13,18 +15,35 @@ use super::keys::{self, Key, Table};
 use super::kv::{Changes, Kv};
 use super::rows::{self, CollectionRow};
 use crate::base::{CollectionId, PrincipalId};
-use crate::model::{Principal, UserName};
+use crate::model::{Object, Principal, UserName};
 
 /// How many rows of each kind are kept.
 const ROWS_MAX: usize = 8_192;
+
+/// How many bytes of objects that were read are kept.
+const CONTENT_BYTES_MAX: u64 = 4 << 20;
+
+/// What an object's content takes in the cache.
+#[derive(Clone)]
+struct ContentBytes;
+
+impl Weighter<Key, (Arc<Object>, Bytes)> for ContentBytes {
+    fn weight(&self, key: &Key, (_, bytes): &(Arc<Object>, Bytes)) -> u64 {
+        (2 * key.len() + size_of::<Object>() + bytes.len()) as u64
+    }
+}
 
 /// The cache.
 pub(super) struct RowCache {
     principals: Cache<PrincipalId, Arc<Principal>>,
     names: Cache<UserName, PrincipalId>,
-    collections: Cache<CollectionId, Arc<CollectionRow>>,
+    collections: Cache<CollectionId, CollectionRow>,
     /// By the key of the row.
     children: Cache<Key, CollectionId>,
+    /// What was read lately, by the key of the object's row.
+    contents: Cache<Key, (Arc<Object>, Bytes), ContentBytes>,
+    /// Whether a collection has collections in it at all: most have none, and then no name need be looked up.
+    parents: Cache<CollectionId, bool>,
 }
 
 impl Default for RowCache {
@@ -34,6 +53,8 @@ impl Default for RowCache {
             names: Cache::new(ROWS_MAX),
             collections: Cache::new(ROWS_MAX),
             children: Cache::new(ROWS_MAX),
+            contents: Cache::with_weighter(ROWS_MAX, CONTENT_BYTES_MAX, ContentBytes),
+            parents: Cache::new(ROWS_MAX),
         }
     }
 }
@@ -59,13 +80,13 @@ impl RowCache {
         Ok(Some(id))
     }
 
-    pub(super) fn collection(&self, kv: &dyn Kv, id: CollectionId) -> Result<Option<Arc<CollectionRow>>, StoreError> {
+    pub(super) fn collection(&self, kv: &dyn Kv, id: CollectionId) -> Result<Option<CollectionRow>, StoreError> {
         if let Some(known) = self.collections.get(&id) {
             return Ok(Some(known));
         }
         let Some(row) = kv.get(&keys::collection(id))? else { return Ok(None) };
-        let row = Arc::new(rows::decode::<CollectionRow>(&row, "collections")?);
-        self.collections.insert(id, Arc::clone(&row));
+        let row = rows::decode::<CollectionRow>(&row, "collections")?;
+        self.collections.insert(id, row.clone());
         Ok(Some(row))
     }
 
@@ -75,6 +96,9 @@ impl RowCache {
         parent: CollectionId,
         name: &str,
     ) -> Result<Option<CollectionId>, StoreError> {
+        if !self.has_children(kv, parent)? {
+            return Ok(None);
+        }
         let key = keys::member(Table::Children, parent, name);
         if let Some(known) = self.children.get(&key) {
             return Ok(Some(known));
@@ -83,6 +107,46 @@ impl RowCache {
         let id = rows::decode(&row, "children")?;
         self.children.insert(key, id);
         Ok(Some(id))
+    }
+
+    /// An object with its bytes.
+    pub(super) fn content(
+        &self,
+        kv: &dyn Kv,
+        id: CollectionId,
+        name: &str,
+    ) -> Result<Option<(Arc<Object>, Bytes)>, StoreError> {
+        let key = keys::member(Table::Objects, id, name);
+        if let Some(known) = self.contents.get(&key) {
+            return Ok(Some(known));
+        }
+        let Some(row) = kv.get(&key)? else { return Ok(None) };
+        let object = Arc::new(rows::decode_object(name, &row)?);
+        let bytes = kv.get(&keys::member(Table::Bytes, id, name))?;
+        let bytes = bytes.ok_or_else(|| rows::lost_bytes(id))?;
+        self.contents.insert(key, (Arc::clone(&object), bytes.clone()));
+        Ok(Some((object, bytes)))
+    }
+
+    fn has_children(&self, kv: &dyn Kv, parent: CollectionId) -> Result<bool, StoreError> {
+        if let Some(known) = self.parents.get(&parent) {
+            return Ok(known);
+        }
+        let mut any = false;
+        let (from, to) = keys::within(Table::Children, parent.0);
+        kv.scan(&from, &to, &mut |_, _| {
+            any = true;
+            Ok(ControlFlow::Break(()))
+        })?;
+        self.parents.insert(parent, any);
+        Ok(any)
+    }
+
+    /// Keeps collections as they are since the changes that were just applied. Called while nobody reads.
+    pub(super) fn remember(&self, collections: &[(CollectionId, CollectionRow)]) {
+        for (id, row) in collections {
+            self.collections.insert(*id, row.clone());
+        }
     }
 
     /// Forgets what `changes` touch. Called while nobody reads.
@@ -94,7 +158,12 @@ impl RowCache {
         let number = |key: &Key| keys::number_of(key);
         of(Table::Principals).filter_map(number).for_each(|id| drop(self.principals.remove(&PrincipalId(id))));
         of(Table::Collections).filter_map(number).for_each(|id| drop(self.collections.remove(&CollectionId(id))));
-        of(Table::Children).for_each(|key| drop(self.children.remove(key)));
+        // An object's bytes never change without its row.
+        of(Table::Objects).for_each(|key| drop(self.contents.remove(key)));
+        for key in of(Table::Children) {
+            self.children.remove(key);
+            keys::number_of(key).map(|parent| self.parents.remove(&CollectionId(parent)));
+        }
         if of(Table::PrincipalNames).next().is_some() {
             self.names.clear();
         }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::dir::Engine;
-use super::group::Group;
+use super::group::{Group, Outcome};
 use super::keys::{self, MEMBER_TABLES, Table};
 use super::kv::{Changes, Kv, io_error};
 use super::rewrite::{self, Bloat, Rewrite, Rewritten};
@@ -220,8 +220,7 @@ impl<'a> Worker<'a> {
             let outcome = writes::run(&mut group, &batch);
             answers.push((answer, outcome, Tally::of(&batch)));
         }
-        let (changes, newest_event) = group.finish();
-        let done = self.persist(&changes, newest_event);
+        let done = self.persist(&group.finish());
         for (answer, outcome, tally) in answers {
             let outcome = match (&done, outcome) {
                 (Err(error), Ok(_)) => Err(CommitError::Store(error.clone())),
@@ -233,13 +232,13 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn persist(&mut self, changes: &Changes, newest_event: u64) -> Result<(), StoreError> {
-        if let Err(error) = self.shared.persist(changes, newest_event) {
+    fn persist(&mut self, outcome: &Outcome) -> Result<(), StoreError> {
+        if let Err(error) = self.shared.persist(outcome) {
             self.distrust(&error);
             return Err(error);
         }
-        self.gauge.wrote(changes);
-        self.rewrite = self.rewrite.take().and_then(|rewrite| rewrite.follow(changes));
+        self.gauge.wrote(&outcome.changes);
+        self.rewrite = self.rewrite.take().and_then(|rewrite| rewrite.follow(&outcome.changes));
         Ok(())
     }
 
@@ -270,7 +269,10 @@ impl<'a> Worker<'a> {
     /// Removes some rows of deleted collections. Says whether there may be more.
     fn purge(&mut self) -> bool {
         let removed = purge_changes(&*self.shared.engine()).and_then(|changes| match changes {
-            Some(changes) => self.persist(&changes, self.shared.durable_events()).map(|()| true),
+            Some(changes) => {
+                let outcome = Outcome { changes, newest_event: self.shared.durable_events(), ..Outcome::default() };
+                self.persist(&outcome).map(|()| true)
+            }
             None => Ok(false),
         });
         removed.unwrap_or_else(|error| {

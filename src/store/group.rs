@@ -1,12 +1,13 @@
 //! A group of batches on the way to the engine: what the engine holds, covered by what the group has changed so
 //! far. A batch that fails leaves nothing of itself; a row that several batches change is written once.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 
 use super::cache::RowCache;
-use super::keys::{self, Key};
+use super::keys::{self, Key, Table};
 use super::kv::{Changes, Kv, Visit, scan_over};
 use super::rows::{self, CollectionRow};
 use super::{CommitError, StoreError};
@@ -30,6 +31,9 @@ pub(super) struct Group<'a> {
     rows: &'a RowCache,
     pub(super) terms: Terms,
     changes: Changes,
+    /// What the engine was asked for. Asserting and writing ask for the same rows, and the answers stay the same for as long as
+    /// the group is not applied.
+    asked: RefCell<HashMap<Key, Option<Bytes>>>,
     /// Collections that the group has looked at; `None` is a deleted one. Written as rows at its end, since each
     /// batch changes them again.
     collections: HashMap<CollectionId, Option<CollectionRow>>,
@@ -42,10 +46,22 @@ pub(super) struct Group<'a> {
     pub(super) at: Utc,
 }
 
+/// What a group comes to.
+#[derive(Default)]
+pub(super) struct Outcome {
+    /// All changes, to be applied.
+    pub changes: Changes,
+    /// The collections that are among them and not deleted.
+    pub collections: Vec<(CollectionId, CollectionRow)>,
+    /// The number of the newest event with them.
+    pub newest_event: u64,
+}
+
 /// What the batch under way has replaced in the group.
 #[derive(Default)]
 struct Undo {
-    changes: HashMap<Key, Option<Option<Bytes>>>,
+    /// In the order in which it was replaced.
+    changes: Vec<(Key, Option<Option<Bytes>>)>,
     collections: BTreeMap<CollectionId, Option<Option<CollectionRow>>>,
     seq: u64,
 }
@@ -57,6 +73,7 @@ impl<'a> Group<'a> {
             rows,
             terms,
             changes: Changes::new(),
+            asked: RefCell::default(),
             collections: HashMap::new(),
             dirty: HashSet::new(),
             seq,
@@ -74,7 +91,7 @@ impl<'a> Group<'a> {
     /// Takes back all that the batch under way has done.
     pub(super) fn roll_back(&mut self) {
         let undo = std::mem::take(&mut self.undo);
-        for (key, before) in undo.changes {
+        for (key, before) in undo.changes.into_iter().rev() {
             match before {
                 Some(before) => self.changes.insert(key, before),
                 None => self.changes.remove(&key),
@@ -95,18 +112,37 @@ impl<'a> Group<'a> {
         self.undo.collections.keys().filter_map(revision).collect()
     }
 
-    /// All changes of the group, to be applied; and the number of the newest event with them.
-    pub(super) fn finish(mut self) -> (Changes, u64) {
+    /// What all its batches come to.
+    pub(super) fn finish(mut self) -> Outcome {
+        let mut collections = Vec::with_capacity(self.dirty.len());
         for (id, row) in self.collections.into_iter().filter(|(id, _)| self.dirty.contains(id)) {
-            self.changes.insert(keys::collection(id), row.map(|row| rows::encode(&row)));
+            self.changes.insert(keys::collection(id), row.as_ref().map(rows::encode));
+            collections.extend(row.map(|row| (id, row)));
         }
-        (self.changes, self.seq)
+        Outcome { changes: self.changes, collections, newest_event: self.seq }
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         match self.changes.get(key) {
             Some(value) => Ok(value.clone()),
-            None => self.kv.get(key),
+            None => self.ask(key),
+        }
+    }
+
+    fn ask(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        if let Some(known) = self.asked.borrow().get(key) {
+            return Ok(known.clone());
+        }
+        let row = self.kv.get(key)?;
+        self.asked.borrow_mut().insert(key.to_vec(), row.clone());
+        Ok(row)
+    }
+
+    /// Whether there is a collection called `name` in `parent`.
+    pub(super) fn has_child(&self, parent: CollectionId, name: &str) -> Result<bool, StoreError> {
+        match self.changes.get(&keys::member(Table::Children, parent, name)) {
+            Some(value) => Ok(value.is_some()),
+            None => Ok(self.rows.child(self.kv, parent, name)?.is_some()),
         }
     }
 
@@ -124,7 +160,7 @@ impl<'a> Group<'a> {
 
     fn set(&mut self, key: Key, value: Option<Bytes>) {
         let before = self.changes.insert(key.clone(), value);
-        self.undo.changes.entry(key).or_insert(before);
+        self.undo.changes.push((key, before));
     }
 
     /// Visits the rows as the group has left them. Collections' own rows are not among those it knows.
@@ -161,7 +197,7 @@ impl<'a> Group<'a> {
         if !self.collections.contains_key(&id)
             && let Some(row) = self.rows.collection(self.kv, id)?
         {
-            self.collections.insert(id, Some(CollectionRow::clone(&row)));
+            self.collections.insert(id, Some(row));
         }
         Ok(())
     }
@@ -169,7 +205,7 @@ impl<'a> Group<'a> {
     /// Counts a change of a collection: its revision grows by one.
     pub(super) fn bump(&mut self, id: CollectionId) -> Result<Revision, CommitError> {
         let (at, epoch) = (self.at, self.terms.epoch);
-        let collection = &mut self.collection_mut(id)?.collection;
+        let collection = self.collection_mut(id)?.change();
         collection.revision.0 += 1;
         collection.modified = at;
         collection.epoch = epoch;

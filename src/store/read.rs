@@ -17,18 +17,17 @@ use crate::model::{Change, ChangeKind, Collection, Credentials, Event, Lock, Obj
 
 impl Store {
     /// The principal with that id.
-    pub async fn principal(&self, id: PrincipalId) -> Result<Option<Principal>, StoreError> {
+    pub async fn principal(&self, id: PrincipalId) -> Result<Option<Arc<Principal>>, StoreError> {
         let shared = &self.0.shared;
-        let found = shared.rows.principal(&**shared.read(), id)?;
-        Ok(found.map(Arc::unwrap_or_clone))
+        shared.rows.principal(&**shared.read(), id)
     }
 
     /// The principal of that name.
-    pub async fn principal_named(&self, name: &UserName) -> Result<Option<Principal>, StoreError> {
+    pub async fn principal_named(&self, name: &UserName) -> Result<Option<Arc<Principal>>, StoreError> {
         let shared = &self.0.shared;
         let kv = &**shared.read();
         match shared.rows.principal_id(kv, name)? {
-            Some(id) => Ok(shared.rows.principal(kv, id)?.map(Arc::unwrap_or_clone)),
+            Some(id) => shared.rows.principal(kv, id),
             None => Ok(None),
         }
     }
@@ -59,13 +58,13 @@ impl Store {
     }
 
     /// The collection with that id.
-    pub async fn collection(&self, id: CollectionId) -> Result<Option<Collection>, StoreError> {
+    pub async fn collection(&self, id: CollectionId) -> Result<Option<Arc<Collection>>, StoreError> {
         let shared = &self.0.shared;
         collection(&shared.rows, &**shared.read(), id)
     }
 
     /// The collection called `name` in `parent`.
-    pub async fn child(&self, parent: CollectionId, name: &str) -> Result<Option<Collection>, StoreError> {
+    pub async fn child(&self, parent: CollectionId, name: &str) -> Result<Option<Arc<Collection>>, StoreError> {
         let shared = &self.0.shared;
         let kv = &**shared.read();
         match shared.rows.child(kv, parent, name)? {
@@ -75,7 +74,7 @@ impl Store {
     }
 
     /// The collections in `parent`, by name.
-    pub async fn children(&self, parent: CollectionId) -> Result<Vec<Collection>, StoreError> {
+    pub async fn children(&self, parent: CollectionId) -> Result<Vec<Arc<Collection>>, StoreError> {
         let shared = &self.0.shared;
         let kv = &**shared.read();
         let mut ids: Vec<CollectionId> = Vec::new();
@@ -101,6 +100,16 @@ impl Store {
     pub async fn content(&self, collection: CollectionId, name: &str) -> Result<Option<(Object, Bytes)>, StoreError> {
         let kv = &**self.0.shared.read();
         content(kv, collection, name)
+    }
+
+    /// The same, kept in memory for whoever asks next: for what clients ask for one by one.
+    pub async fn kept_content(
+        &self,
+        collection: CollectionId,
+        name: &str,
+    ) -> Result<Option<(Arc<Object>, Bytes)>, StoreError> {
+        let shared = &self.0.shared;
+        shared.rows.content(&**shared.read(), collection, name)
     }
 
     /// Several objects with their bytes, all of one and the same state, in the order of `names`; `None` for those that
@@ -175,7 +184,7 @@ impl Store {
         id: CollectionId,
         since: Revision,
         limit: usize,
-    ) -> Result<Option<(Collection, Page<Change>)>, StoreError> {
+    ) -> Result<Option<(Arc<Collection>, Page<Change>)>, StoreError> {
         let shared = &self.0.shared;
         let kv = &**shared.read();
         match collection(&shared.rows, kv, id)? {
@@ -261,8 +270,8 @@ fn get<T: DeserializeOwned>(kv: &dyn Kv, key: &[u8], what: &str) -> Result<Optio
     kv.get(key)?.map(|row| rows::decode(&row, what)).transpose()
 }
 
-fn collection(rows: &RowCache, kv: &dyn Kv, id: CollectionId) -> Result<Option<Collection>, StoreError> {
-    Ok(rows.collection(kv, id)?.map(|row| row.collection.clone()))
+fn collection(rows: &RowCache, kv: &dyn Kv, id: CollectionId) -> Result<Option<Arc<Collection>>, StoreError> {
+    Ok(rows.collection(kv, id)?.map(|row| row.collection))
 }
 
 fn object(kv: &dyn Kv, id: CollectionId, name: &str) -> Result<Option<Object>, StoreError> {
@@ -278,8 +287,7 @@ fn content(kv: &dyn Kv, id: CollectionId, name: &str) -> Result<Option<(Object, 
 }
 
 fn bytes_of(kv: &dyn Kv, id: CollectionId, name: &str) -> Result<Bytes, StoreError> {
-    kv.get(&keys::member(Table::Bytes, id, name))?
-        .ok_or_else(|| StoreError::Corrupt(format!("an object of collection {id} has lost its bytes")))
+    kv.get(&keys::member(Table::Bytes, id, name))?.ok_or_else(|| rows::lost_bytes(id))
 }
 
 fn objects(kv: &dyn Kv, id: CollectionId, after: Option<&str>, limit: usize) -> Result<Page<Object>, StoreError> {

@@ -1,12 +1,14 @@
 //! What rows hold: a version byte, then postcard. The version is that of the table's rows; a row of another
 //! version is refused until there is code that reads it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::StoreError;
-use crate::base::{ETag, Revision, Utc};
+use crate::base::{CollectionId, ETag, Revision, Utc};
 use crate::model::{ChangeKind, Collection, Index, Object, StoredProperty};
 
 /// The version of all rows today.
@@ -15,10 +17,26 @@ const VERSION: u8 = 1;
 /// A collection, and where the parent's log speaks of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct CollectionRow {
-    /// The collection.
-    pub collection: Collection,
+    /// The collection. Lent to readers as it is.
+    #[serde(serialize_with = "write_shared", deserialize_with = "read_shared")]
+    pub collection: Arc<Collection>,
     /// The revision of its entry in the parent's log; zero if it has no parent.
     pub entry: Revision,
+}
+
+impl CollectionRow {
+    /// The collection, to be changed. Whoever was lent it keeps what there was.
+    pub(super) fn change(&mut self) -> &mut Collection {
+        Arc::make_mut(&mut self.collection)
+    }
+}
+
+fn write_shared<S: Serializer>(collection: &Arc<Collection>, serializer: S) -> Result<S::Ok, S::Error> {
+    collection.serialize(serializer)
+}
+
+fn read_shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Collection>, D::Error> {
+    Collection::deserialize(deserializer).map(Arc::new)
 }
 
 /// What an object's row holds, in this order. The name is in the key.
@@ -81,6 +99,11 @@ pub(super) fn decode_entry(row: &[u8]) -> Result<(ChangeKind, String), StoreErro
     decode(row, "a change log")
 }
 
+/// The error for an object whose bytes are not there.
+pub(super) fn lost_bytes(id: CollectionId) -> StoreError {
+    StoreError::Corrupt(format!("an object of collection {id} has lost its bytes"))
+}
+
 /// The error for a key that is none.
 pub(super) fn bad_key(what: &str) -> StoreError {
     StoreError::Corrupt(format!("a key of {what} cannot be read"))
@@ -89,7 +112,7 @@ pub(super) fn bad_key(what: &str) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{CollectionId, PrincipalId};
+    use crate::base::PrincipalId;
     use crate::ical::ComponentKind;
     use crate::model::{CalendarSettings, CollectionKind, Event, EventKind, IndexRow};
     use crate::recur::Span;
@@ -142,7 +165,7 @@ mod tests {
             "0107070707070707070707070707070707ac020001026465020403000100027531010178000100"
         );
         assert_eq!(
-            hex(&encode(&CollectionRow { collection, entry: Revision(6) })),
+            hex(&encode(&CollectionRow { collection: Arc::new(collection), entry: Revision(6) })),
             "01050104016301011f0000000000020200000109080000000000000006"
         );
         assert_eq!(hex(&encode(&event)), "01010400010508050163");

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::cache::RowCache;
 use super::dir::{self, Options};
-use super::group::Terms;
+use super::group::{Outcome, Terms};
 use super::keys::{self, Table};
 use super::kv::{Changes, Kv};
 use super::snapshot::Snapshots;
@@ -106,17 +106,17 @@ impl Shared {
 
     /// Applies the changes and makes them durable. If either fails nobody can say what the disk holds: no further
     /// write is taken until the store is opened again.
-    pub(super) fn persist(&self, changes: &Changes, newest_event: u64) -> Result<(), StoreError> {
+    pub(super) fn persist(&self, outcome: &Outcome) -> Result<(), StoreError> {
         self.takes_writes()?;
-        if changes.is_empty() {
+        if outcome.changes.is_empty() {
             return Ok(());
         }
-        self.has_space_for(changes)?;
+        self.has_space_for(&outcome.changes)?;
         let begun = Instant::now();
-        let done = self.make_durable(changes);
+        let done = self.make_durable(outcome);
         metrics::histogram!("kalends_store_commit_seconds").record(begun.elapsed());
         match &done {
-            Ok(()) => self.announce(newest_event),
+            Ok(()) => self.announce(outcome.newest_event),
             Err(error) => self.fail(error),
         }
         done
@@ -134,12 +134,12 @@ impl Shared {
         self.bell.subscribe()
     }
 
-    fn make_durable(&self, changes: &Changes) -> Result<(), StoreError> {
+    fn make_durable(&self, outcome: &Outcome) -> Result<(), StoreError> {
         let engine = self.engine();
         let begun = Instant::now();
-        engine.write_ahead(changes)?;
+        engine.write_ahead(&outcome.changes)?;
         let ahead = begun.elapsed();
-        self.apply(changes)?;
+        self.apply(outcome)?;
         let begun = Instant::now();
         let synced = engine.sync();
         metrics::histogram!("kalends_store_sync_seconds").record(ahead + begun.elapsed());
@@ -163,11 +163,12 @@ impl Shared {
         *self.failed.lock() = Some(reason);
     }
 
-    fn apply(&self, changes: &Changes) -> Result<(), StoreError> {
+    fn apply(&self, Outcome { changes, collections, .. }: &Outcome) -> Result<(), StoreError> {
         let engine = self.engine.write();
         self.snapshots.keep(&**engine, changes)?;
         self.rows.forget(changes);
         engine.apply(changes)?;
+        self.rows.remember(collections);
         self.follow_locks(changes)
     }
 

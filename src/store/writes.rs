@@ -1,6 +1,7 @@
 //! What the writes of a batch do to the rows.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -115,7 +116,7 @@ fn put_object(group: &mut Group<'_>, id: CollectionId, new: &Object, bytes: Opti
         (None, None) => return Err(failed(Assert::ObjectPresent(id, new.name.clone()))),
     }
     let owner = group.collection_mut(id)?.collection.owner;
-    if old.is_none() && group.has(&keys::member(Table::Children, id, &new.name))? {
+    if old.is_none() && group.has_child(id, &new.name)? {
         return Err(failed(Assert::NameFree(id, new.name.clone())));
     }
     let (old_revision, old_size) = old.as_ref().map_or((None, 0), |old| (Some(old.revision), old.size));
@@ -125,7 +126,7 @@ fn put_object(group: &mut Group<'_>, id: CollectionId, new: &Object, bytes: Opti
     if let Some(bytes) = bytes {
         group.put(keys::member(Table::Bytes, id, &row.name), bytes.clone());
     }
-    let counted = &mut group.collection_mut(id)?.collection;
+    let counted = group.collection_mut(id)?.change();
     counted.objects += u64::from(old.is_none());
     counted.bytes = (counted.bytes + row.size).saturating_sub(old_size);
     group.count_bytes(owner, row.size, old_size)?;
@@ -165,7 +166,7 @@ fn delete_object(group: &mut Group<'_>, id: CollectionId, name: &str) -> Result<
     }
     group.delete(keys::member(Table::Objects, id, name));
     group.delete(keys::member(Table::Bytes, id, name));
-    let counted = &mut group.collection_mut(id)?.collection;
+    let counted = group.collection_mut(id)?.change();
     counted.objects = counted.objects.saturating_sub(1);
     counted.bytes = counted.bytes.saturating_sub(old.size);
     let owner = counted.owner;
@@ -193,11 +194,14 @@ fn record_presence(
 
 /// A name that comes back has no deletion any more: the log tells of each member once.
 fn forget_deletion(group: &mut Group<'_>, id: CollectionId, name: &str) -> Result<(), CommitError> {
+    if group.collection_mut(id)?.collection.tombstones == 0 {
+        return Ok(());
+    }
     let key = keys::member(Table::Deleted, id, name);
     if let Some(row) = group.get(&key)? {
         group.delete(keys::log(Table::Tombstones, id, rows::decode(&row, "deletions")?));
         group.delete(key);
-        let collection = &mut group.collection_mut(id)?.collection;
+        let collection = group.collection_mut(id)?.change();
         collection.tombstones = collection.tombstones.saturating_sub(1);
     }
     Ok(())
@@ -210,7 +214,7 @@ fn record_absence(group: &mut Group<'_>, id: CollectionId, name: &str, before: R
     group.put(keys::log(Table::Tombstones, id, revision), rows::encode(name));
     group.put(keys::member(Table::Deleted, id, name), rows::encode(&revision));
     let most = group.terms.tombstones_max;
-    let collection = &mut group.collection_mut(id)?.collection;
+    let collection = group.collection_mut(id)?.change();
     collection.tombstones += 1;
     let surplus = collection.tombstones.saturating_sub(most).min(PRUNE_MAX);
     prune(group, id, surplus)
@@ -231,7 +235,7 @@ fn prune(group: &mut Group<'_>, id: CollectionId, count: u64) -> Result<(), Comm
     for (revision, name) in oldest {
         group.delete(keys::log(Table::Tombstones, id, revision));
         group.delete(keys::member(Table::Deleted, id, &name));
-        let collection = &mut group.collection_mut(id)?.collection;
+        let collection = group.collection_mut(id)?.change();
         collection.tombstones = collection.tombstones.saturating_sub(1);
         collection.log_floor = collection.log_floor.max(revision);
     }
@@ -261,7 +265,7 @@ fn create_collection(group: &mut Group<'_>, new: &Collection) -> Result<(), Comm
     }
     group.raise(keys::COLLECTIONS, new.id.0)?;
     let epoch = group.terms.epoch;
-    let collection = Collection {
+    let collection = Arc::new(Collection {
         revision: Revision(0),
         epoch,
         epochs: vec![(epoch, Revision(0))],
@@ -270,7 +274,7 @@ fn create_collection(group: &mut Group<'_>, new: &Collection) -> Result<(), Comm
         objects: 0,
         bytes: 0,
         ..new.clone()
-    };
+    });
     group.set_collection(new.id, Some(CollectionRow { collection, entry: Revision(0) }));
     match new.parent {
         Some(parent) => enter(group, new.id, parent, &new.name),
@@ -294,8 +298,7 @@ fn leave(group: &mut Group<'_>, parent: CollectionId, name: &str, entry: Revisio
 }
 
 fn update_collection(group: &mut Group<'_>, new: &Collection) -> Result<(), CommitError> {
-    let row = group.collection_mut(new.id)?;
-    let collection = &mut row.collection;
+    let collection = group.collection_mut(new.id)?.change();
     collection.kind.clone_from(&new.kind);
     collection.acl.clone_from(&new.acl);
     collection.properties.clone_from(&new.properties);
@@ -317,12 +320,12 @@ fn move_collection(
     }
     leave(group, old_parent, &before.name, entry)?;
     let owner = group.collection_mut(parent)?.collection.owner;
-    let moved = &mut group.collection_mut(id)?.collection;
+    let moved = group.collection_mut(id)?.change();
     moved.parent = Some(parent);
     name.clone_into(&mut moved.name);
     if owner != before.owner {
         for below in subtree(group, id)? {
-            let collection = &mut group.collection_mut(below)?.collection;
+            let collection = group.collection_mut(below)?.change();
             let (giver, bytes) = (std::mem::replace(&mut collection.owner, owner), collection.bytes);
             group.count_bytes(giver, 0, bytes)?;
             group.count_bytes(owner, bytes, 0)?;

@@ -78,7 +78,7 @@ async fn calendar_path(context: &Context, event: &Event) -> Result<Option<Path>,
     }
     let EventKind::CalendarDeleted { name } = &event.kind else { return Ok(None) };
     let owner = context.store.principal(event.owner).await?;
-    Ok(owner.map(|owner| Path::Calendar(owner.name, name.clone())))
+    Ok(owner.map(|owner| Path::Calendar(owner.name.clone(), name.clone())))
 }
 
 /// What those may know who may read the calendar.

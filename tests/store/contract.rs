@@ -76,7 +76,7 @@ on_every_engine! {
         commit(&store, vec![put(id, "a", "one")]).await.unwrap();
         let tag = ETag::of(b"one");
         let anna = store.principal(OWNER).await.unwrap().unwrap();
-        let other = Principal { admin: !anna.admin, ..anna.clone() };
+        let other = Principal { admin: !anna.admin, ..Principal::clone(&anna) };
         let locked = Credentials { password: Some("x".into()), ..Credentials::default() };
         let holding = vec![
             Assert::ObjectIs(id, "a".into(), tag),
@@ -90,7 +90,7 @@ on_every_engine! {
             Assert::ObjectsBelow(id, 2),
             Assert::UsageAtMost(OWNER, 3),
             Assert::PrincipalPresent(OWNER),
-            Assert::PrincipalIs(Secret::new(Box::new(anna.clone()))),
+            Assert::PrincipalIs(Secret::new(Box::new(Principal::clone(&anna)))),
             Assert::CredentialsAre(OWNER, Credentials::default()),
             Assert::PrincipalFree(UserName::new("bert").unwrap()),
         ];

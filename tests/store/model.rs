@@ -250,12 +250,18 @@ async fn compare(store: &Store, model: &Model) {
         let mut bytes = 0;
         let mut objects = Vec::new();
         let mut children = Vec::new();
+        assert!(store.child(*id, "never there").await.unwrap().is_none());
         for (name, (member, revision)) in &folder.members {
+            let child = store.child(*id, name).await.unwrap().map(|child| child.id);
+            assert_eq!(child, if let Member::Collection(child) = member { Some(*child) } else { None });
             match member {
                 Member::Object(content) => {
                     let (object, stored) = store.content(*id, name).await.unwrap().expect("the model has it");
                     assert_eq!(&stored[..], content.as_bytes());
                     assert_eq!(object.revision.0, *revision);
+                    // Asked for after each change, so that what was kept before it is what would be found now.
+                    let kept = store.kept_content(*id, name).await.unwrap().expect("the model has it");
+                    assert_eq!((&*kept.0, kept.1), (&object, stored));
                     let uid = object.uid().expect("all have one").to_owned();
                     assert_eq!(store.name_of_uid(*id, &uid).await.unwrap().as_ref(), Some(name));
                     bytes += content.len() as u64;
@@ -264,9 +270,13 @@ async fn compare(store: &Store, model: &Model) {
                 Member::Collection(child) => children.push((name.clone(), *child)),
             }
         }
+        for name in folder.gone.keys() {
+            assert!(store.child(*id, name).await.unwrap().is_none());
+            assert!(store.kept_content(*id, name).await.unwrap().is_none());
+        }
         assert_eq!(names(store, *id).await, objects);
         let listed: Vec<_> =
-            store.children(*id).await.unwrap().into_iter().map(|child| (child.name, child.id)).collect();
+            store.children(*id).await.unwrap().into_iter().map(|child| (child.name.clone(), child.id)).collect();
         assert_eq!(listed, children);
         assert_eq!((collection.objects, collection.bytes), (objects.len() as u64, bytes));
         used += bytes;

@@ -74,7 +74,7 @@ fn acl(sight: &Sight, target: Target<'_>, writer: &mut Writer) -> Value {
     } else {
         node.collection.acl.iter().for_each(|ace| write_ace(writer, sight, ace, None));
     }
-    for (from, list) in &node.inherited {
+    for (from, list) in node.inherited() {
         list.iter().for_each(|ace| write_ace(writer, sight, ace, Some(from)));
     }
     Written
@@ -123,7 +123,7 @@ fn inherited_acl_set(_: &Sight, target: Target<'_>, writer: &mut Writer) -> Valu
     if target.object().is_some() {
         writer.element(ns::DAV, "href", &node.path.href());
     }
-    for (from, _) in &node.inherited {
+    for (from, _) in node.inherited() {
         writer.element(ns::DAV, "href", &from.href());
     }
     Written

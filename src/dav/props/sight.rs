@@ -18,7 +18,7 @@ pub struct Sight {
     /// Who asks.
     pub actor: Actor,
     /// The principal of who asks.
-    pub viewer: Option<Principal>,
+    pub viewer: Option<Arc<Principal>>,
     /// The time of the request.
     pub now: Utc,
     needs: Vec<Needs>,
@@ -65,9 +65,7 @@ impl Sight {
             self.used.insert(owner, directory::usage(&self.context, owner).await?);
         }
         if self.needs.contains(&Needs::Names) {
-            let lists = [node.collection.acl.as_slice()]
-                .into_iter()
-                .chain(node.inherited.iter().map(|(_, acl)| acl.as_slice()));
+            let lists = [node.collection.acl.as_slice()].into_iter().chain(node.inherited().map(|(_, acl)| acl));
             let users = lists.flatten().filter_map(|ace| match ace.principal {
                 AcePrincipal::User(id) => Some(id),
                 _ => None,

@@ -175,7 +175,7 @@ pub async fn acl_principal_prop_set(
         Resource::Principal(principal) => vec![principal.id],
         Resource::Collection(node) | Resource::Object(node, _) => {
             node.require(Privilege::ReadAcl)?;
-            let lists = node.inherited.iter().map(|(_, list)| list).chain([&node.collection.acl]);
+            let lists = node.inherited().map(|(_, list)| list).chain([node.collection.acl.as_slice()]);
             let users = lists.flatten().filter_map(|ace| match ace.principal {
                 AcePrincipal::User(id) => Some(id),
                 _ => None,

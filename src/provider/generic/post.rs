@@ -82,7 +82,7 @@ pub async fn account_of(context: &Context, user: PrincipalId, named: Option<&str
     if let Some(found) = all.into_iter().find(|one| one.key.provider == Provider::Generic && one.owner == user) {
         return Ok(found);
     }
-    make(context, key, user, principal.name).await
+    make(context, key, user, principal.name.clone()).await
 }
 
 async fn make(

@@ -1,5 +1,7 @@
 //! A user's calendars, as the administrator sees and changes them.
 
+use std::sync::Arc;
+
 use super::{AccountError, find};
 use crate::base::CollectionId;
 use crate::model::{CalendarSettings, Collection, CollectionKind, EventKind, Principal, UserName};
@@ -39,7 +41,8 @@ impl From<StoreError> for CalendarError {
 /// [`AccountError::NoSuchUser`], or the store's.
 pub async fn calendars(context: &Context, user: &UserName) -> Result<Vec<Collection>, AccountError> {
     let principal = find(context, user).await?;
-    Ok(context.store.children(principal.home).await?)
+    let calendars = context.store.children(principal.home).await?;
+    Ok(calendars.into_iter().map(Arc::unwrap_or_clone).collect())
 }
 
 /// The user's calendar called `name`.
@@ -49,7 +52,7 @@ pub async fn calendars(context: &Context, user: &UserName) -> Result<Vec<Collect
 pub async fn calendar(context: &Context, user: &UserName, name: &str) -> Result<Collection, CalendarError> {
     let principal = find(context, user).await?;
     let found = context.store.child(principal.home, name).await?;
-    found.ok_or_else(|| CalendarError::NoSuchCalendar(user.clone(), name.to_owned()))
+    found.map(Arc::unwrap_or_clone).ok_or_else(|| CalendarError::NoSuchCalendar(user.clone(), name.to_owned()))
 }
 
 /// Makes a calendar that takes every kind of component.

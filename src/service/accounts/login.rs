@@ -172,7 +172,7 @@ async fn named(context: &Context, user: &str) -> Result<Option<Principal>, Store
     if let Ok(name) = UserName::new(user)
         && let Some(principal) = context.store.principal_named(&name).await?
     {
-        return Ok(Some(principal));
+        return Ok(Some(Arc::unwrap_or_clone(principal)));
     }
     if !user.contains('@') {
         return Ok(None);

@@ -13,6 +13,8 @@ pub use calendars::{
 pub use login::Logins;
 pub use password::random_password;
 
+use std::sync::Arc;
+
 use crate::access::Actor;
 use crate::base::{Secret, Utc};
 use crate::model::{
@@ -158,7 +160,8 @@ pub async fn list(context: &Context) -> Result<Vec<Principal>, StoreError> {
 /// # Errors
 /// [`AccountError::NoSuchUser`], or the store's.
 pub async fn find(context: &Context, name: &UserName) -> Result<Principal, AccountError> {
-    context.store.principal_named(name).await?.ok_or_else(|| AccountError::NoSuchUser(name.clone()))
+    let found = context.store.principal_named(name).await?;
+    found.map(Arc::unwrap_or_clone).ok_or_else(|| AccountError::NoSuchUser(name.clone()))
 }
 
 /// Removes a user with its credentials, locks, calendars and files: one batch.
@@ -178,7 +181,7 @@ pub async fn remove(context: &Context, name: &UserName) -> Result<(), AccountErr
     writes.extend(ingest::forget_user(context, principal.id).await?);
     let (endpoints, theirs) = webhooks::removal::of_user(context, principal.id).await?;
     writes.extend(theirs);
-    let deleted = |calendar: &Collection| Draft {
+    let deleted = |calendar: &Arc<Collection>| Draft {
         owner: principal.id,
         collection: calendar.id,
         kind: EventKind::CalendarDeleted { name: calendar.name.clone() },

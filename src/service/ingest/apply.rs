@@ -35,7 +35,7 @@ impl Person {
     pub(super) async fn load(context: &Context, id: PrincipalId) -> Result<Self, Error> {
         let principal = context.store.principal(id).await?.ok_or(Error::NotFound)?;
         let emails = principal.emails.iter().map(|email| email.to_lowercase()).collect();
-        Ok(Self { id, name: principal.name, home: principal.home, emails })
+        Ok(Self { id, name: principal.name.clone(), home: principal.home, emails })
     }
 }
 

@@ -1,5 +1,7 @@
 //! What is known of meetings, and why they are as they are.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -94,7 +96,10 @@ pub async fn show(context: &Context, user: Option<&UserName>) -> Result<Vec<Meet
 async fn users(context: &Context, user: Option<&UserName>) -> Result<Vec<Principal>, Error> {
     match user {
         None => Ok(accounts::list(context).await?),
-        Some(name) => Ok(vec![context.store.principal_named(name).await?.ok_or(Error::NotFound)?]),
+        Some(name) => {
+            let found = context.store.principal_named(name).await?.ok_or(Error::NotFound)?;
+            Ok(vec![Arc::unwrap_or_clone(found)])
+        }
     }
 }
 
@@ -217,7 +222,7 @@ async fn explain_record(
 async fn path_of(context: &Context, person: &Person, row: Option<&MeetingRow>) -> Result<Option<Path>, Error> {
     let Some((id, name)) = row.and_then(|row| row.object.clone()) else { return Ok(None) };
     let calendar = context.store.collection(id).await?;
-    Ok(calendar.map(|calendar| Path::Object(person.name.clone(), calendar.name, name)))
+    Ok(calendar.map(|calendar| Path::Object(person.name.clone(), calendar.name.clone(), name)))
 }
 
 fn found(kept: &Kept) -> Found {

@@ -12,6 +12,8 @@ pub use content::{Content, calendar_content, file_content};
 pub use row::{MAX_DATE_TIME, MIN_DATE_TIME, index_of, index_of_bytes};
 pub use stream::CalendarStream;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::conditions::{Conditions, Tags, Validators};
@@ -428,11 +430,11 @@ pub(super) fn failed(error: CommitError, node: &Node) -> Result<(), Error> {
 /// What was found for reading.
 pub enum Found {
     /// An object with its bytes, of one and the same state.
-    Object(Box<Object>, Bytes, Node),
+    Object(Arc<Object>, Bytes, Node),
     /// A collection.
     Collection(Node),
     /// A principal.
-    Principal(Box<Principal>),
+    Principal(Arc<Principal>),
     /// One of the fixed collections.
     Fixed(Path),
 }
@@ -447,17 +449,18 @@ pub async fn get(context: &Context, actor: Actor, path: &Path) -> Result<Found, 
     {
         let node = tree::collection(context, actor, &above).await?;
         node.require(Privilege::Read)?;
-        let (object, bytes) = context.store.content(node.collection.id, name).await?.ok_or(Error::NotFound)?;
-        return Ok(Found::Object(Box::new(object), bytes, node));
+        let found = context.store.kept_content(node.collection.id, name).await?;
+        let (object, bytes) = found.ok_or(Error::NotFound)?;
+        return Ok(Found::Object(object, bytes, node));
     }
     match tree::resolve(context, actor, path).await? {
         Resource::Fixed(path) => Ok(Found::Fixed(path)),
         Resource::Principal(principal) => Ok(Found::Principal(principal)),
         Resource::Collection(node) => Ok(Found::Collection(node)),
         Resource::Object(node, object) => {
-            let content = context.store.content(node.collection.id, &object.name).await?;
+            let content = context.store.kept_content(node.collection.id, &object.name).await?;
             let (object, bytes) = content.ok_or(Error::NotFound)?;
-            Ok(Found::Object(Box::new(object), bytes, node))
+            Ok(Found::Object(object, bytes, node))
         }
     }
 }

@@ -201,7 +201,7 @@ async fn placed(context: &Context, account: Account, seen: Bytes) -> Result<Acco
     if let Some(id) = account.collection
         && let Some(calendar) = context.store.collection(id).await?
     {
-        account.calendar = calendar.name;
+        account.calendar = calendar.name.clone();
     }
     let settings = &context.providers.settings;
     let provider = account.key.provider;

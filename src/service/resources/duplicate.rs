@@ -1,5 +1,7 @@
 //! A collection once more, under new ids, with all that is in it (RFC 4918 §9.8.3).
 
+use std::sync::Arc;
+
 use super::{Depth, Removal, calendar_event};
 use crate::base::{CollectionId, PrincipalId, Revision, Utc};
 use crate::model::{Collection, CollectionKind, EventKind, Object, Path, Precondition};
@@ -33,7 +35,7 @@ impl Duplicate<'_> {
         };
         room_for_collections(self.context, parent, 1 + below).await?;
         let mut bytes_left = self.context.limits.copy_bytes_max;
-        let mut waiting = vec![(source.clone(), parent.id, name.to_owned())];
+        let mut waiting = vec![(Arc::new(source.clone()), parent.id, name.to_owned())];
         while let Some((source, parent_id, name)) = waiting.pop() {
             let made = self.collection(&source, parent_id, &name, parent.owner);
             let id = made.id;
@@ -44,7 +46,7 @@ impl Duplicate<'_> {
             }
             self.objects(&source, id, parent.owner, &mut bytes_left, removal).await?;
             let children = self.context.store.children(source.id).await?;
-            waiting.extend(children.into_iter().map(|child| (child.clone(), id, child.name)));
+            waiting.extend(children.into_iter().map(|child| (Arc::clone(&child), id, child.name.clone())));
         }
         Ok(())
     }
@@ -104,11 +106,12 @@ pub(in crate::service) async fn room_for_collections(
     added: u64,
 ) -> Result<(), Error> {
     let max = context.limits.collections_max;
-    let mut top = parent.clone();
-    while let Some(above) = top.parent {
-        top = context.store.collection(above).await?.ok_or(Error::ParentMissing)?;
+    let (mut top, mut above) = (parent.id, parent.parent);
+    while let Some(id) = above {
+        let collection = context.store.collection(id).await?.ok_or(Error::ParentMissing)?;
+        (top, above) = (id, collection.parent);
     }
-    if count_below(context, top.id, max).await? + added > max {
+    if count_below(context, top, max).await? + added > max {
         let message = format!("a user has at most {max} collections of a kind (limit collections_max)");
         return Err(Error::precondition(Precondition::QuotaNotExceeded, message));
     }

@@ -391,7 +391,7 @@ impl Job<'_> {
         });
         self.removal.asserts.push(Assert::CollectionPresent(id));
         self.removal.writes.push(Write::MoveCollection(id, target.parent.collection.id, target.name.clone()));
-        let renamed = Collection { name: target.name.clone(), ..node.collection.clone() };
+        let renamed = Collection { name: target.name.clone(), ..Collection::clone(&node.collection) };
         self.removal.events.extend(calendar_event(&renamed, |name| EventKind::CalendarUpdated { name }));
         Ok(())
     }

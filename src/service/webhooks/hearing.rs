@@ -111,12 +111,12 @@ async fn of_collection(
         return Ok(Some(Privileges::NONE));
     }
     let (owner, mut parent) = (collection.owner, collection.parent);
-    let mut lists = vec![collection.acl];
+    let mut lists = vec![collection];
     for _ in 0..DEPTH_MAX {
         let Some(above) = parent else { break };
         let Some(above) = context.store.collection(above).await? else { break };
         parent = above.parent;
-        lists.push(above.acl);
+        lists.push(above);
     }
-    Ok(Some(decide(Actor::User(user), owner, lists.iter().map(Vec::as_slice))))
+    Ok(Some(decide(Actor::User(user), owner, lists.iter().map(|collection| collection.acl.as_slice()))))
 }
