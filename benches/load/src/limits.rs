@@ -23,6 +23,8 @@ pub struct Limit {
     pub ops_s: f64,
     #[serde(flatten)]
     pub lat: Lat,
+    /// CPU per operation of all threads but the one that the clients run in: the server's, where there is one.
+    pub server_cpu_us: f64,
     pub detail: String,
 }
 
@@ -147,15 +149,17 @@ pub async fn run(dir: &Path, dur: Duration) -> Vec<Limit> {
     let dir = dir.join(format!("davbench-limits-{}", std::process::id()));
     fs::create_dir_all(&dir).expect("limits dir");
     let mut out = vec![];
-    let mut cpu = crate::procs::cpu(&[]).client_s;
+    let mut cpu = (crate::procs::cpu(&[]).client_s, crate::procs::thread_cpu_s());
     let mut push = |what: &str, clients: usize, wall: f64, mut v: Vec<u64>, detail: String| {
         let n = v.len() as f64;
         // Client and server sides together; holds on a busy machine, unlike the rate.
-        let now = crate::procs::cpu(&[]).client_s;
-        let us = (now - cpu) * 1e6 / n.max(1.0);
+        let now = (crate::procs::cpu(&[]).client_s, crate::procs::thread_cpu_s());
+        let (all, clients_own) = (now.0 - cpu.0, now.1 - cpu.1);
+        let us = all * 1e6 / n.max(1.0);
+        let server_cpu_us = r3((all - clients_own) * 1e6 / n.max(1.0));
         cpu = now;
         let detail = format!("{us:.0} µs CPU per op in all{}{detail}", if detail.is_empty() { "" } else { ", " });
-        let l = Limit { what: what.into(), clients, ops_s: r3(n / wall), lat: lat(&mut v), detail };
+        let l = Limit { what: what.into(), clients, ops_s: r3(n / wall), lat: lat(&mut v), server_cpu_us, detail };
         eprintln!(
             "{:<44} {:>3} clients {:>10.0}/s  p50 {:.3} ms  p99 {:.3} ms  {}",
             l.what, l.clients, l.ops_s, l.lat.p50_ms, l.lat.p99_ms, l.detail
