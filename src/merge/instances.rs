@@ -24,6 +24,8 @@ struct Exception<'a> {
     version: Version,
     orphan: Orphan,
     original: DateOrTime,
+    /// The original start as a point in time, as the record says it.
+    said: Utc,
 }
 
 /// Adds to `meeting` the exceptions that `best`, the copy that gave the series, and its records of instances know.
@@ -39,7 +41,7 @@ pub(super) fn add(
     let series_version = best.version_of(super::Field::Recurrence).unwrap_or_default();
     let excluded: BTreeMap<Utc, DateOrTime> =
         exdates.iter().flat_map(|date| as_keys(date, meeting, series.as_ref())).collect();
-    for (key, exception) in newest(view, best) {
+    for (key, exception) in newest(view, best, &meeting.event.start, series.as_ref()) {
         let record = exception.record;
         let original = form(&meeting.event.start, key, &exception.original);
         let is_cancelled = record.presence() == Presence::Deleted || record.content.status == Some(Status::Cancelled);
@@ -52,7 +54,7 @@ pub(super) fn add(
             meeting.instances.insert(key, Instance::Cancelled(original));
         } else if let Some(mut event) = view.event(&[record, best], Some(key)) {
             let mut own = answers.clone();
-            own.extend(view.answers(Some(key)));
+            own.extend(view.answers(Some(exception.said)));
             view.answer(&mut event, &own, &[record, best], Some(key));
             meeting.instances.insert(key, Instance::Changed(original, Box::new(event)));
         }
@@ -66,7 +68,12 @@ pub(super) fn add(
 }
 
 /// The newest word on each instance among the siblings of `best`; what is not listed any more says nothing.
-fn newest<'a>(view: &mut View<'a>, best: &SourceRecord) -> BTreeMap<Utc, Exception<'a>> {
+fn newest<'a>(
+    view: &mut View<'a>,
+    best: &SourceRecord,
+    start: &DateOrTime,
+    series: Option<&Series>,
+) -> BTreeMap<Utc, Exception<'a>> {
     let mut found: BTreeMap<Utc, Exception<'a>> = BTreeMap::new();
     for record in view.members.clone() {
         let Some(Part::Instance { original_start, orphan, .. }) = &record.content.part else { continue };
@@ -75,9 +82,10 @@ fn newest<'a>(view: &mut View<'a>, best: &SourceRecord) -> BTreeMap<Utc, Excepti
         if record.series() != best.source || record.presence() == Presence::Unlisted || is_left_behind {
             continue;
         }
-        let key = time::key_of(original_start, &Zone::utc());
-        let exception =
-            Exception { record, version: record.version(), orphan: *orphan, original: original_start.clone() };
+        let said = time::key_of(original_start, &Zone::utc());
+        let key = key_in(original_start, start, series);
+        let original = original_start.clone();
+        let exception = Exception { record, version: record.version(), orphan: *orphan, original, said };
         match found.get(&key) {
             Some(other) if (other.version, &other.record.source) >= (exception.version, &record.source) => {}
             _ => {
@@ -86,6 +94,31 @@ fn newest<'a>(view: &mut View<'a>, best: &SourceRecord) -> BTreeMap<Utc, Excepti
         }
     }
     found
+}
+
+/// The instance of a series that starts at `start` that `original` names, in whatever form: a day means the instance of that day, a
+/// time means its day where all instances are days, and a time without a zone is one of the series' zone.
+fn key_in(original: &DateOrTime, start: &DateOrTime, series: Option<&Series>) -> Utc {
+    let key = time::key_of(original, &Zone::utc());
+    match (original, start) {
+        (DateOrTime::Floating(local), DateOrTime::Zoned(_, tzid)) => {
+            Zone::named(tzid).map_or(key, |zone| zone.to_utc(*local))
+        }
+        (DateOrTime::Date(_), DateOrTime::Date(_)) => key,
+        (DateOrTime::Date(_), _) => of_day(original, series).first().map_or(key, |(found, _)| *found),
+        (_, DateOrTime::Date(_)) if series.is_some_and(|series| !yields(series, key)) => {
+            Utc::from_naive(original.date().and_time(chrono::NaiveTime::MIN))
+        }
+        _ => key,
+    }
+}
+
+/// The instances on the day of `date`, as it is written.
+fn of_day(date: &DateOrTime, series: Option<&Series>) -> Vec<(Utc, DateOrTime)> {
+    let key = time::key_of(&DateOrTime::Date(date.date()), &Zone::utc());
+    let window = Interval::new(key.plus(-time::DAY), key.plus(2 * time::DAY));
+    let same_day = |(_, start): &(Utc, DateOrTime)| start.date() == date.date();
+    series.and_then(|series| at(series, window)).unwrap_or_default().into_iter().filter(same_day).collect()
 }
 
 /// The RECURRENCE-ID of the instance `key` of a series that starts at `start`, in the form of the start.
@@ -131,11 +164,9 @@ pub(super) fn at(series: &Series, window: Interval) -> Option<Vec<(Utc, DateOrTi
 
 /// The instances that an EXDATE takes away: the one that starts then; of a DATE before a series of times, all of that day.
 fn as_keys(date: &DateOrTime, meeting: &Meeting, series: Option<&Series>) -> Vec<(Utc, DateOrTime)> {
-    let key = time::key_of(date, &Zone::utc());
-    if date.is_date() == meeting.event.start.is_date() {
-        return vec![(key, date.clone())];
+    let start = &meeting.event.start;
+    if date.is_date() == start.is_date() {
+        return vec![(key_in(date, start, series), date.clone())];
     }
-    let day = Interval::new(key.plus(-time::DAY), key.plus(2 * time::DAY));
-    let same_day = |(_, start): &(Utc, DateOrTime)| start.date() == date.date();
-    series.and_then(|series| at(series, day)).unwrap_or_default().into_iter().filter(same_day).collect()
+    of_day(date, series)
 }

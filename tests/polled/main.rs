@@ -5,6 +5,7 @@ mod carried;
 #[path = "../fakes/mod.rs"]
 mod fakes;
 mod feeds;
+mod forms;
 mod puller;
 mod ranges;
 mod samples;

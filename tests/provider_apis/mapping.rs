@@ -270,6 +270,16 @@ fn microsoft_series_with_exceptions_and_cancelled_days() {
     let moved = microsoft_sample("event_exception_moved");
     assert_eq!(instance(&moved), ("AAkALgSeriesMaster01", &berlin("20261117T090000")));
     assert_eq!(times(&moved.content), between(berlin("20261118T150000"), berlin("20261118T151500")));
+    let mut whole_day = sample("microsoft/event_exception_moved.json");
+    whole_day["isAllDay"] = json!(true);
+    for (name, day) in [("start", "2026-11-18"), ("end", "2026-11-19")] {
+        whole_day[name] = json!({"dateTime": format!("{day}T00:00:00.0000000"), "timeZone": "UTC"});
+    }
+    let Ok(microsoft::Mapped::Records(whole_day)) = microsoft::map(&whole_day, &mailbox()) else {
+        panic!("an exception")
+    };
+    assert_eq!(instance(&whole_day[0]), instance(&moved), "a day in a series of times is the same instance");
+    assert_eq!(times(&whole_day[0].content), between(date("20261118"), date("20261119")));
     let bare = microsoft::map(&sample("microsoft/event_occurrence_bare_as_in_delta.json"), &mailbox());
     assert_eq!(bare, Ok(microsoft::Mapped::Occurrence("AAkALgSeriesMaster01".into())));
     let removed = microsoft::map(&sample("microsoft/removed.json"), &mailbox());

@@ -133,9 +133,10 @@ impl Times {
         self.start.at(day.and_time(self.start.local().time()))
     }
 
-    /// A point in time in the form of the start.
-    fn like_start(&self, at: Utc) -> DateOrTime {
-        match self.is_all_day {
+    /// Where an instance was, of a series of which no more is known: it may be of days where the instance has a time, and the other way
+    /// round. A day is midnight in UTC.
+    fn original(&self, at: Utc) -> DateOrTime {
+        match self.is_all_day && at.naive().time() == chrono::NaiveTime::MIN {
             true => DateOrTime::Date(at.naive().date()),
             false => times::in_zone(at, self.zone.as_ref()),
         }
@@ -174,7 +175,7 @@ fn moment(
 fn part(event: &Fields<'_>, series: Option<&str>, times: &Times) -> Result<Part, FieldError> {
     let Some(series) = series else { return Ok(Part::Event) };
     let original = event.stamp("originalStart")?.ok_or_else(|| event.bad("originalStart", "is missing"))?;
-    let original_start = times.like_start(original.utc());
+    let original_start = times.original(original.utc());
     Ok(Part::Instance { series: series.to_owned(), original_start, orphan: Orphan::Waits })
 }
 
