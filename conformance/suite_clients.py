@@ -191,7 +191,7 @@ def apple_properties(server):
             if where == server.home() and name in (CAL + "calendar-timezone", CAL + "schedule-calendar-transp"):
                 continue
             body = f"<D:propertyupdate {NAMES}><D:set><D:prop>{xml}</D:prop></D:set></D:propertyupdate>"
-            server.request("PROPPATCH", where, body, APPLE_HEADERS).expect(204, 207)
+            server.request("PROPPATCH", where, body, APPLE_HEADERS).expect(200, 207)
             assert name in server.propfind(where, name).one().found, (where, name)
     color = server.propfind(path, APPLE + "calendar-color").one().found[APPLE + "calendar-color"]
     assert color.text == "#882F00FF" and color.get("symbolic-color") == "custom", color.attrib
