@@ -538,3 +538,48 @@ fn meetings_follow_their_calendar_when_it_is_renamed() {
     let all = server.runtime.block_on(providers::accounts(&server.context)).expect("accounts");
     assert_eq!(all[0].calendar, "study");
 }
+
+#[test]
+fn a_range_upstream_is_a_second_series_here_as_long_as_it_is_there() {
+    let server = server();
+    server.user("zoe", PASSWORD);
+    let send = |method: &str, body: String| {
+        let sending = request(method, "/dav/calendars/zoe/default/a.ics").login("zoe", PASSWORD);
+        let answer = sending.header("Content-Type", "text/calendar").body(body).send(server.address);
+        assert!((200..300).contains(&answer.status), "{method}: {}", answer.body);
+    };
+    let object = |ranges: &[&str]| {
+        let range = |from: &&str| {
+            format!(
+                "BEGIN:VEVENT\r\nUID:weekly\r\nRECURRENCE-ID;RANGE=THISANDFUTURE:{from}T090000Z\r\nDTSTART:{from}T110000Z\r\nSUMMARY:From {from}\r\nEND:VEVENT\r\n"
+            )
+        };
+        let ranges: String = ranges.iter().map(range).collect();
+        let master = "BEGIN:VEVENT\r\nUID:weekly\r\nDTSTART:20261102T090000Z\r\nRRULE:FREQ=WEEKLY\r\nSUMMARY:Sync\r\nEND:VEVENT\r\n";
+        format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//x//y\r\n{ranges}{master}END:VCALENDAR\r\n")
+    };
+    let key = key(Provider::Caldav, "zoe");
+    let mut entry = entry(key.clone(), None);
+    (entry.base_url, entry.client_id) = (Some(format!("http://{}", server.address)), Some("zoe".to_owned()));
+    entry.secrets.password = Some(Secret::new(PASSWORD.to_owned()));
+    server.runtime.block_on(providers::add(&server.context, entry)).expect("added");
+    for (ranges, series) in [
+        (vec!["20261116"], 2),
+        (vec!["20261116", "20261207"], 3),
+        (vec!["20261207"], 2),
+        (vec![], 1),
+        (vec!["20261109", "20261116"], 3),
+    ] {
+        send("PUT", object(&ranges));
+        assert_eq!(pull(&server, &key), run::Ended::Done { poll_seconds: None });
+        assert_eq!(objects(&server).len(), series, "{ranges:?}");
+        let shown = objects(&server).concat();
+        assert!(
+            ranges.iter().all(|from| shown.contains(&format!("From {from}"))) && !shown.contains("RANGE"),
+            "{shown}"
+        );
+    }
+    send("DELETE", String::new());
+    assert_eq!(pull(&server, &key), run::Ended::Done { poll_seconds: None });
+    assert_eq!(objects(&server), Vec::<String>::new());
+}

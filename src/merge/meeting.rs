@@ -169,6 +169,8 @@ pub enum Why {
     Gone,
     /// The sources have changed what this local edit changed.
     Overtaken,
+    /// It is the rest of a series of which another copy is the better one.
+    Overruled,
 }
 
 /// What [`super::resolve`] found.

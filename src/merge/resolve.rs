@@ -18,14 +18,15 @@ use crate::zone::Zone;
 /// The meeting that `group` of `records` is, for the person of `policy`. A function of the set.
 pub fn resolve(records: &[&SourceRecord], group: &Group, policy: &Policy) -> Resolved {
     let mut explanation = Explanation::default();
-    let left_behind = left_behind(records);
+    let left_behind = left_behind(records, policy);
     let (gone, members): (Vec<&SourceRecord>, Vec<&SourceRecord>) = group
         .members
         .iter()
         .filter_map(|(index, _)| records.get(*index).copied())
-        .partition(|record| left_behind.contains(&record.series()));
+        .partition(|record| left_behind.contains_key(&record.series()));
     for record in gone {
-        explanation.left_out.push(LeftOut { source: record.source.clone(), why: Why::SeriesGone });
+        let why = left_behind.get(&record.series()).copied().unwrap_or(Why::SeriesGone);
+        explanation.left_out.push(LeftOut { source: record.source.clone(), why });
     }
     for (index, why) in &group.members {
         if let Some(record) = records.get(*index) {
@@ -48,16 +49,47 @@ pub fn resolve(records: &[&SourceRecord], group: &Group, policy: &Policy) -> Res
     Resolved { meeting: is_kept.then_some(edited), unedited: Some(sourced), explanation: view.explanation }
 }
 
-/// The rests of series (RANGE=THISANDFUTURE) whose series is gone, or has come again since without them.
-fn left_behind(records: &[&SourceRecord]) -> BTreeSet<SourceId> {
+/// The rests of series (RANGE=THISANDFUTURE) that are none, and why: their series is gone or has come again since without them, or
+/// a better copy of it says how it goes on.
+fn left_behind(records: &[&SourceRecord], policy: &Policy) -> BTreeMap<SourceId, Why> {
     let trunks: BTreeMap<&SourceId, &SourceRecord> = records.iter().map(|record| (&record.source, *record)).collect();
-    let is_left_behind = |record: &&&SourceRecord| {
-        let Some(trunk) = record.trunk().and_then(|trunk| trunks.get(&trunk).copied()) else { return false };
+    let why = |record: &SourceRecord| {
+        let trunk = trunks.get(&record.trunk()?).copied()?;
         // What could not be read the last time has not said that there is no rest.
         let told = trunk.version_of(Field::Recurrence).unwrap_or_default().generation;
-        told > record.generation() || !trunk.is_live() && trunk.generation() >= record.generation()
+        if told > record.generation() || !trunk.is_live() && trunk.generation() >= record.generation() {
+            return Some(Why::SeriesGone);
+        }
+        is_overruled(trunk, records, policy).then_some(Why::Overruled)
     };
-    records.iter().filter(is_left_behind).map(|record| record.source.clone()).collect()
+    records.iter().filter_map(|record| Some((record.source.clone(), why(record)?))).collect()
+}
+
+/// Whether another copy of the series `trunk` comes before it: a better one, or the organiser's, which is gone (rule 8).
+fn is_overruled(trunk: &SourceRecord, records: &[&SourceRecord], policy: &Policy) -> bool {
+    let Some(uid) = trunk.uid_key() else { return false };
+    let born = born(&uid);
+    let own = precedence(trunk, born);
+    let is_there = |copy: &SourceRecord| copy.is_live() && copy.content.status != Some(Status::Cancelled);
+    let is_copy = |other: &SourceRecord| {
+        matches!(other.content.part, None | Some(Part::Event)) && other.uid_key().as_ref() == Some(&uid)
+    };
+    let copies: Vec<&SourceRecord> = records.iter().copied().filter(|other| is_copy(other)).collect();
+    let organisers = || copies.iter().filter(|copy| copy.content.role == Some(Role::Organiser));
+    let is_deleted = policy.delete == DeletePolicy::Organiser
+        && organisers().next().is_some()
+        && !organisers().any(|copy| is_there(copy));
+    is_deleted || copies.iter().any(|copy| is_there(copy) && is_complete(copy) && precedence(copy, born) < own)
+}
+
+/// The provider that made the UID of the meeting with this key: the organiser's.
+fn born(key: &str) -> Option<Provider> {
+    let uid = key.strip_prefix("uid:")?;
+    match () {
+        () if is_exchange(uid) => Some(Provider::Microsoft),
+        () if uid.ends_with("@google.com") => Some(Provider::Google),
+        () => None,
+    }
 }
 
 /// What a meeting is computed from.
@@ -118,12 +150,7 @@ impl<'a> View<'a> {
 
     /// The provider that made the UID: the organiser's.
     pub(super) fn born(&self) -> Option<Provider> {
-        let uid = self.key.strip_prefix("uid:")?;
-        match () {
-            () if is_exchange(uid) => Some(Provider::Microsoft),
-            () if uid.ends_with("@google.com") => Some(Provider::Google),
-            () => None,
-        }
+        born(self.key)
     }
 
     /// Rule 8: why there is no meeting (any more), if so.

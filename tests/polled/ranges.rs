@@ -312,3 +312,27 @@ fn any_order_and_repetition_of_two_versions_end_the_same() {
         assert_eq!(seen[0].len(), 2, "{:#?}", seen[0].keys());
     }
 }
+
+#[test]
+fn a_better_copy_of_the_series_says_how_it_goes_on() {
+    use crate::world::{World, berlin, event as told_by, google, version};
+    use kalends::merge::{Content, Recurrence, Role, SourceRecord, Version};
+    for mut source in both() {
+        tell(&mut source, &calendar(&[event(MASTER), range("20261116T100000", "20261116T110000", "Later")]));
+        let recurrence = Some(Recurrence { rules: vec!["FREQ=WEEKLY".to_owned()], ..Recurrence::default() });
+        let own = told_by(Role::Organiser, "weekly", "Ours", berlin("20261102T140000"), 3_600);
+        let ours = SourceRecord::whole(google("g1"), version(1, 1), Content { recurrence, ..own });
+        let is_feed = source.1.account.key.provider == Provider::Ics;
+        let mut world = World::of(&[]);
+        world.take(ours.clone());
+        for record in source.1.world.records.values() {
+            world.take(record.clone());
+        }
+        // The upstream copy is its organiser's as well, and Google comes before it.
+        assert_eq!(world.only().event.title, "Ours", "{is_feed}: one series, not two from the middle on");
+        world.take(SourceRecord::tombstone(google("g1"), Version::of_generation(kalends::merge::Generation(2))));
+        let titles: Vec<String> = world.meetings().into_iter().map(|one| one.event.title).collect();
+        // A feed does not bring back what its organiser has deleted; an upstream copy that is the organiser's too does.
+        assert_eq!(titles, if is_feed { Vec::new() } else { vec!["Sync", "Later"] });
+    }
+}
