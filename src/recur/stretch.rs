@@ -4,18 +4,19 @@
 //! each range becomes a series of its own: its rule is the old one, moved. Where no rule says what the moved instances
 //! are (the second Tuesday, a day later) they are written out one by one.
 
+use std::cell::Cell;
 use std::ops::ControlFlow;
 
-use super::Budget;
 use super::compile::{Bounded, Master, Regime, Series};
 use super::length::{Anchor, Length};
+use super::{Budget, BudgetExceeded};
 use crate::base::Utc;
 use crate::ical::{CalendarObject, Component, ComponentKind, DateOrTime, Property, rule_parts};
 use crate::rule::civil::{self, DAY};
 use crate::zone::Zone;
 
-/// Counting through a rule may take so many steps.
-const STEPS_MAX: u64 = 1_000_000;
+/// Taking one object apart may take so many steps.
+const STEPS_MAX: u64 = 500_000;
 /// How far ahead instances are looked for: a power of two, in days.
 const DAYS_MAX: i64 = 1 << 18;
 /// The days of the month that every month has.
@@ -45,7 +46,7 @@ pub fn stretches(object: &CalendarObject, floating: &Zone, dates_max: usize) -> 
     else {
         return Ok(Vec::new());
     };
-    let work = Work { series: &series, master, object, max: dates_max.max(1) };
+    let work = Work { series: &series, master, object, max: dates_max.max(1), steps: Cell::new(STEPS_MAX) };
     let mut found: Vec<Stretch> = Vec::new();
     for reign in work.reigns() {
         found.extend(work.stretch(&reign, found.is_empty())?);
@@ -98,6 +99,8 @@ struct Work<'a> {
     master: &'a Master,
     object: &'a CalendarObject,
     max: usize,
+    /// What is left of [`STEPS_MAX`].
+    steps: Cell<u64>,
 }
 
 impl<'a> Work<'a> {
@@ -163,7 +166,7 @@ impl<'a> Work<'a> {
 
     /// The keys of its instances, those that overrides replace included, the first `max` of them.
     fn keys(&self, reign: &Reign<'_>) -> Result<Vec<(i64, Utc)>, String> {
-        let mut keys = keys_between(self.master, reign.low, reign.high, self.max)?;
+        let mut keys = self.keys_between(self.master, reign.low, reign.high)?;
         // The range's own instance is there whether the rule gives it or not.
         let own = self.series.overrides.iter().find(|one| !reign.is_own() && one.component == reign.regime.component);
         if let Some(own) = own
@@ -230,7 +233,7 @@ impl<'a> Work<'a> {
         if rule.sequence.is_endless() {
             return Ok(cut);
         }
-        let last = rule.sequence.last(&mut STEPS_MAX.clone()).map_err(|error| error.to_string())?;
+        let last = rule.sequence.last(&mut self.steps.get()).map_err(|error| error.to_string())?;
         let until = rule.until.map(|until| self.master.regime.anchor.zone.local_of(until));
         Ok([Some(last), until, cut].into_iter().flatten().min())
     }
@@ -249,7 +252,7 @@ impl<'a> Work<'a> {
         let kind = self.object.kind;
         let Ok(series) = Series::compile(self.series.zones.clone(), kind, Some((0, master)), []) else { return false };
         let Some(own) = &series.master else { return false };
-        let Ok(keys) = keys_between(own, i64::MIN, i64::MAX, self.max) else { return false };
+        let Ok(keys) = self.keys_between(own, i64::MIN, i64::MAX) else { return false };
         keys.iter().map(|(_, key)| *key).eq(wanted.iter().map(|one| one.start))
     }
 
@@ -260,48 +263,49 @@ impl<'a> Work<'a> {
         component.properties.extend(dates("RDATE", frame, others.iter().copied()));
         component
     }
+
+    /// The first `max` keys of `master` from `low` to `high`, in order, each with its local second.
+    fn keys_between(&self, master: &Master, low: i64, high: i64) -> Result<Vec<(i64, Utc)>, String> {
+        let first = master.extras.iter().map(|extra| extra.local).chain([master.regime.anchor.local]).min();
+        let low = low.max(first.unwrap_or(low));
+        let high = high.min(civil::LAST);
+        let mut days = 1;
+        loop {
+            let end = high.min(low.saturating_add(days * DAY));
+            let mut found = self.all_between(master, low, end).map_err(|error| error.to_string())?;
+            if found.len() >= self.max || end >= high || days >= DAYS_MAX {
+                found.truncate(self.max);
+                return Ok(found);
+            }
+            days *= 2;
+        }
+    }
+
+    fn all_between(&self, master: &Master, low: i64, high: i64) -> Result<Vec<(i64, Utc)>, BudgetExceeded> {
+        let mut budget = Budget { steps: self.steps.get(), instances: self.steps.get() };
+        let mut found = Vec::new();
+        for extra in master.extras.iter().filter(|extra| (low..=high).contains(&extra.local)) {
+            if master.is_new_extra(extra, &mut budget.steps)? {
+                found.push((extra.local, extra.key));
+            }
+        }
+        let mut take = |raw: super::expand::Raw, instances: &mut u64| {
+            *instances = instances.checked_sub(1).ok_or(BudgetExceeded)?;
+            found.push((raw.local, raw.key));
+            Ok(ControlFlow::Continue(()))
+        };
+        let _ = master.visit_raw(low, high, &mut budget, &mut take)?;
+        self.steps.set(budget.steps);
+        found.sort_by_key(|(_, key)| *key);
+        found.dedup();
+        Ok(found)
+    }
 }
 
 fn dates(name: &str, frame: &Frame<'_>, placed: impl Iterator<Item = Placed>) -> Option<Property> {
     let values: Vec<DateOrTime> = placed.map(|one| frame.form(one)).collect();
     let text = values.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     values.first().map(|first| Property { value: text, ..Property::with_date(name, first) })
-}
-
-/// The first `max` keys of `master` from `low` to `high`, in order, each with its local second.
-fn keys_between(master: &Master, low: i64, high: i64, max: usize) -> Result<Vec<(i64, Utc)>, String> {
-    let first = master.extras.iter().map(|extra| extra.local).chain([master.regime.anchor.local]).min();
-    let low = low.max(first.unwrap_or(low));
-    let high = high.min(civil::LAST);
-    let mut days = 1;
-    loop {
-        let end = high.min(low.saturating_add(days * DAY));
-        let mut found = all_between(master, low, end)?;
-        if found.len() >= max || end >= high || days >= DAYS_MAX {
-            found.truncate(max);
-            return Ok(found);
-        }
-        days *= 2;
-    }
-}
-
-fn all_between(master: &Master, low: i64, high: i64) -> Result<Vec<(i64, Utc)>, String> {
-    let mut budget = Budget { steps: STEPS_MAX, instances: STEPS_MAX };
-    let mut found = Vec::new();
-    for extra in master.extras.iter().filter(|extra| (low..=high).contains(&extra.local)) {
-        if master.is_new_extra(extra, &mut budget.steps).map_err(|error| error.to_string())? {
-            found.push((extra.local, extra.key));
-        }
-    }
-    let mut take = |raw: super::expand::Raw, instances: &mut u64| {
-        *instances = instances.checked_sub(1).ok_or(super::BudgetExceeded)?;
-        found.push((raw.local, raw.key));
-        Ok(ControlFlow::Continue(()))
-    };
-    let _ = master.visit_raw(low, high, &mut budget, &mut take).map_err(|error| error.to_string())?;
-    found.sort_by_key(|(_, key)| *key);
-    found.dedup();
-    Ok(found)
 }
 
 /// The rule `value` moved by whole days, ending at `until` instead of wherever it ended; `None` if days of it cannot be
