@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::dir::{self, Engine, Marker};
 use super::keys::{self, Key, Table};
-use super::kv::{Changes, Kv, io_error};
+use super::kv::{Changes, Kv, Memory, io_error};
 use super::rows::{self, CollectionRow};
 use super::shared::Shared;
 use super::{Store, StoreError};
@@ -174,9 +174,18 @@ impl Rewrite {
         Ok(more)
     }
 
-    fn finish(self, shared: &Shared) {
+    /// Makes the new files durable, closes them and opens them again: so they are known to be readable before they become the truth,
+    /// and the memory is given back that sled takes for all that it writes.
+    fn open_anew(&mut self, shared: &Shared) -> Result<(), StoreError> {
+        self.target.sync()?;
+        drop(std::mem::replace(&mut self.target, Arc::new(Memory::default())));
+        self.target = dir::open_engine(self.marker.engine, &self.path, shared.options.cache_bytes)?;
+        Ok(())
+    }
+
+    fn finish(mut self, shared: &Shared) {
         let dir = &shared.options.dir;
-        let bytes_before = match self.target.sync().and_then(|()| shared.engine().disk_bytes()) {
+        let bytes_before = match self.open_anew(shared).and_then(|()| shared.engine().disk_bytes()) {
             Ok(bytes) => bytes,
             Err(error) => return self.abandon(error),
         };
