@@ -192,9 +192,11 @@ pub(super) fn unchanged(
 /// ETag, Last-Modified, and that whoever keeps it asks again before using it.
 pub(super) fn validator_headers(headers: &mut HeaderMap, validators: &Validators) {
     if let Some(tag) = &validators.tag {
-        put(headers, ETAG, &format!("\"{tag}\""));
+        let mut quoted = String::with_capacity(tag.len() + 2);
+        quoted.extend(["\"", tag, "\""]);
+        put(headers, ETAG, quoted);
     }
-    put(headers, LAST_MODIFIED, &http_date(validators.modified));
+    put(headers, LAST_MODIFIED, http_date(validators.modified));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
 }
 
@@ -215,8 +217,8 @@ pub(super) fn respond(
 }
 
 /// Sets a header whose value may have come from a client: what no header can carry is left out.
-pub(super) fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
+pub(super) fn put(headers: &mut HeaderMap, name: HeaderName, value: impl TryInto<HeaderValue>) {
+    if let Ok(value) = value.try_into() {
         headers.insert(name, value);
     }
 }

@@ -212,9 +212,12 @@ impl Path {
 
 /// Decodes a segment once.
 fn decode(segment: &str) -> Result<Cow<'_, str>, PathError> {
-    let decoded = percent_decode_str(segment)
-        .decode_utf8()
-        .map_err(|_| PathError::Malformed("a segment is not UTF-8 after percent-decoding"))?;
+    let decoded = if segment.contains('%') {
+        let bytes = percent_decode_str(segment);
+        bytes.decode_utf8().map_err(|_| PathError::Malformed("a segment is not UTF-8 after percent-decoding"))?
+    } else {
+        Cow::Borrowed(segment)
+    };
     match decoded.as_ref() {
         "" => Err(PathError::Malformed("it has an empty segment")),
         "." | ".." => Err(PathError::Malformed("it has a `.` or `..` segment")),

@@ -1,10 +1,12 @@
 //! What is recorded of each request: one structured log line and a few metrics. Never a path's content, never a body.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use bytes::Bytes;
 use http::{HeaderValue, Method};
 use metrics::{Counter, Histogram};
 use parking_lot::RwLock;
@@ -77,10 +79,13 @@ impl Meters {
 
 /// A name for a request: random for the process, counted within it.
 pub(super) fn request_id() -> HeaderValue {
-    static PROCESS: LazyLock<u32> = LazyLock::new(|| getrandom::u32().unwrap_or_default());
+    static PROCESS: LazyLock<String> = LazyLock::new(|| format!("{:08x}-", getrandom::u32().unwrap_or_default()));
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    let id = format!("{:08x}-{}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed));
-    HeaderValue::try_from(id).expect("digits and a hyphen are visible ASCII")
+    let mut id = String::with_capacity(PROCESS.len() + 20);
+    id.push_str(&PROCESS);
+    // Writing into a string never fails.
+    let _ = write!(id, "{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    HeaderValue::from_maybe_shared(Bytes::from(id)).expect("digits and a hyphen are visible ASCII")
 }
 
 /// The method's name if it is one of ours: logs and metrics take no names that clients make up.
