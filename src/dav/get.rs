@@ -113,13 +113,13 @@ impl Representation {
     }
 
     fn part(mut self, from: usize, to: usize) -> Response {
-        put(&mut self.headers, CONTENT_RANGE, &format!("bytes {from}-{}/{}", to - 1, self.bytes.len()));
+        put(&mut self.headers, CONTENT_RANGE, format!("bytes {from}-{}/{}", to - 1, self.bytes.len()));
         respond(StatusCode::PARTIAL_CONTENT, self.headers, &Method::GET, to - from, self.bytes.slice(from..to))
     }
 
     fn unsatisfiable(mut self) -> Response {
         self.headers.remove(CONTENT_TYPE);
-        put(&mut self.headers, CONTENT_RANGE, &format!("bytes */{}", self.bytes.len()));
+        put(&mut self.headers, CONTENT_RANGE, format!("bytes */{}", self.bytes.len()));
         respond(StatusCode::RANGE_NOT_SATISFIABLE, self.headers, &Method::GET, 0, Bytes::new())
     }
 
