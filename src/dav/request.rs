@@ -55,8 +55,15 @@ impl Request {
     /// Reads the whole body, at most `max` bytes of it.
     ///
     /// # Errors
-    /// 413 if it is longer, 400 if the client stops in the middle.
+    /// 413 if it is longer, 400 if the client stops in the middle, 415 if it is encoded (RFC 9110 §8.4): what is stored and read is
+    /// the text itself.
     pub async fn bytes(&mut self, max: u64) -> Result<Bytes, Failure> {
+        if let Some(coding) = self.header("content-encoding").filter(|coding| !coding.eq_ignore_ascii_case("identity"))
+        {
+            let coding = coding.chars().take(40).collect::<String>();
+            let message = format!("the body is encoded with {coding:?}; send it as it is, without Content-Encoding");
+            return Err(Error::UnsupportedMediaType(message).into());
+        }
         // Frame by frame rather than with `Limited`: the compiler cannot tell that that one's future is Send.
         let mut body = std::mem::replace(&mut self.body, empty_body());
         let max_len = usize::try_from(max).unwrap_or(usize::MAX);

@@ -15,6 +15,23 @@ async fn what_is_put_comes_back_byte_for_byte() {
     assert_eq!(got.header("content-type"), Some("text/calendar; charset=utf-8; component=vevent"));
 }
 
+/// RFC 9110 §8.4: an encoded body is not read as if it were the text.
+#[tokio::test]
+async fn an_encoded_body_is_refused() {
+    let app = TestApp::with_users().await;
+    app.with_event("a.ics", "1").await;
+    let before = app.alice("GET", &object("a.ics"), &[], "").await;
+    let body = event("1", "20261202T090000Z", "x");
+    for coding in ["gzip", "identity, br"] {
+        let answer = app.alice("PUT", &object("a.ics"), &[("content-encoding", coding)], &body).await;
+        assert_eq!(answer.status, 415, "{coding}: {}", answer.text());
+        assert_eq!(app.alice("GET", &object("a.ics"), &[], "").await.text(), before.text(), "{coding}");
+    }
+    let encoded = app.alice("PROPFIND", &object(""), &[("content-encoding", "gzip"), ("depth", "0")], "x").await;
+    assert_eq!(encoded.status, 415, "{}", encoded.text());
+    assert_eq!(app.alice("PUT", &object("a.ics"), &[("content-encoding", "identity")], &body).await.status, 204);
+}
+
 #[tokio::test]
 async fn names_that_clients_use_survive() {
     let app = TestApp::with_users().await;
