@@ -471,11 +471,22 @@ fn is_complete(record: &SourceRecord) -> bool {
     record.content.start.is_some() && (record.content.title.is_some() || record.whole.is_some())
 }
 
-/// Whether a copy that is whole, and that may see the title, says by its silence that there is none.
+/// Whether a copy that is whole, and that may see the title, says by its silence that there is none. An override that comes as an event
+/// of its own is complete (RFC 5545 §3.8.4.4).
 fn says_empty(record: &SourceRecord, field: Field) -> bool {
+    let is_own_event = matches!(record.content.part, Some(Part::Instance { orphan: Orphan::Stands, .. }));
+    if record.whole.is_some() && is_own_event && is_left_out(field) {
+        return true;
+    }
     let can_see = record.whole.is_some() && record.content.title.is_some();
     let by_silence = matches!(field, Field::Description | Field::Location);
     can_see && by_silence && matches!(record.content.role, Some(Role::Organiser | Role::Attendee | Role::Caldav))
+}
+
+/// Whether an event that has none of it does not have the property at all.
+fn is_left_out(field: Field) -> bool {
+    use Field::{Attachments, Color, Conferences, Geo, Priority, Url};
+    matches!(field, Attachments | Color | Conferences | Geo | Priority | Url)
 }
 
 /// Rule 5, the best first.

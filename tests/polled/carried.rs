@@ -117,6 +117,35 @@ fn what_people_would_miss_comes_along() {
 }
 
 #[test]
+fn an_override_has_no_more_than_it_says() {
+    let series = EVENT.replace("SUMMARY:All of it", "SUMMARY:All of it\nRRULE:FREQ=DAILY;COUNT=3\nLOCATION:Paris");
+    let other = "BEGIN:VEVENT
+UID:full
+RECURRENCE-ID:20261202T090000Z
+DTSTART:20261202T100000Z
+DURATION:PT1H
+SUMMARY:Elsewhere
+LOCATION:London
+CONFERENCE;VALUE=URI;FEATURE=VIDEO:https://video.example/join?x=2
+END:VEVENT
+";
+    let (_fake, puller) = told(&format!("{series}{other}"));
+    let text = to_ical(&puller.world.only());
+    let object = CalendarObject::parse(text.as_bytes(), &kalends::base::Limits::default()).expect("an object");
+    let of = |title: &str| {
+        let mut events = object.calendar.components.iter();
+        events.find(|one| one.text("SUMMARY").is_some_and(|text| text == title)).expect("the event")
+    };
+    let (series, other) = (of("All of it"), of("Elsewhere"));
+    for name in ["URL", "GEO", "PRIORITY", "COLOR", "ATTACH", "CATEGORIES"] {
+        assert_eq!(all(series, name).len(), 1, "{name}");
+        assert_eq!(all(other, name), Vec::<String>::new(), "{name}");
+    }
+    assert_eq!(all(other, "LOCATION"), ["London"]);
+    assert_eq!(all(other, "CONFERENCE"), ["https://video.example/join?x=2"]);
+}
+
+#[test]
 fn links_of_exchange_and_google_and_values_that_are_none() {
     let event =
         |lines: &str| format!("BEGIN:VEVENT\nUID:a\nDTSTART:20261201T090000Z\nSUMMARY:A\n{lines}\nEND:VEVENT\n");
