@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use kalends::base::Utc;
 use kalends::ical::DateOrTime;
 use kalends::merge::{
-    Answer, AttendeeKind, Content, End, Generation, Part, Presence, Response, Role, SourceRecord, Status, Transparency,
-    Version, Visibility,
+    Answer, AttendeeKind, Content, End, Generation, Instance, Part, Policy, Presence, Response, Role, SourceRecord,
+    Status, Transparency, Version, Visibility, join, resolve,
 };
 use kalends::provider::fields::Fields;
 use kalends::provider::google::event::{self as google, Listing};
@@ -284,6 +284,70 @@ fn microsoft_series_with_exceptions_and_cancelled_days() {
     assert_eq!(bare, Ok(microsoft::Mapped::Occurrence("AAkALgSeriesMaster01".into())));
     let removed = microsoft::map(&sample("microsoft/removed.json"), &mailbox());
     assert_eq!(removed, Ok(microsoft::Mapped::Removed("AAkALgGone".into())));
+}
+
+/// The instances that differ, of the series `series` and the exception of which Graph says that it was at `original`: where they were
+/// and when they are now.
+fn differing(series: &Value, is_all_day: bool, original: &str) -> Vec<(DateOrTime, Option<DateOrTime>)> {
+    let mut exception = sample("microsoft/event_exception_moved.json");
+    exception["isAllDay"] = json!(is_all_day);
+    exception["originalStart"] = json!(original);
+    for name in ["originalStartTimeZone", "originalEndTimeZone"] {
+        exception[name] = json!("Pacific Standard Time");
+    }
+    let (start, end) = if is_all_day { ("12-01T00", "12-02T00") } else { ("12-01T18", "12-01T19") };
+    for (name, at) in [("start", start), ("end", end)] {
+        exception[name] = json!({"dateTime": format!("2026-{at}:00:00.0000000"), "timeZone": "UTC"});
+    }
+    let records = [of_microsoft(series), of_microsoft(&exception)].concat();
+    let records: Vec<&SourceRecord> = records.iter().collect();
+    let groups = join(&records);
+    assert_eq!(groups.len(), 1);
+    let meeting = resolve(&records, &groups[0], &Policy::default()).meeting.expect("a meeting");
+    let shown = |instance: &Instance| match instance {
+        Instance::Changed(original, event) => (original.clone(), Some(event.start.clone())),
+        Instance::Cancelled(original) => (original.clone(), None),
+    };
+    meeting.instances.values().map(shown).collect()
+}
+
+/// A series of the Pacific coast in winter: of times that are midnight in UTC, or of days.
+fn pacific(is_all_day: bool, pattern: Value) -> Value {
+    let mut series = sample("microsoft/event_series_master.json");
+    series["isAllDay"] = json!(is_all_day);
+    for name in ["originalStartTimeZone", "originalEndTimeZone"] {
+        series[name] = json!("Pacific Standard Time");
+    }
+    let (start, end) = if is_all_day { ("11-24T00", "11-25T00") } else { ("11-24T16", "11-24T17") };
+    for (name, at) in [("start", start), ("end", end)] {
+        series[name] = json!({"dateTime": format!("2026-{at}:00:00.0000000"), "timeZone": "Pacific Standard Time"});
+    }
+    series["recurrence"]["pattern"] = pattern;
+    series["recurrence"]["range"] = json!({
+        "type": "numbered", "startDate": "2026-11-24", "numberOfOccurrences": 20,
+        "recurrenceTimeZone": "Pacific Standard Time",
+    });
+    series
+}
+
+#[test]
+fn microsoft_exceptions_at_midnight_in_utc_find_their_instance() {
+    let daily = json!({"type": "daily", "interval": 1});
+    let pacific_time = |text: &str| DateOrTime::parse(text, Some("America/Los_Angeles")).expect("a time");
+    let midnight = "2026-12-02T00:00:00Z";
+    let times = pacific(false, daily.clone());
+    let was = pacific_time("20261201T160000");
+    assert_eq!(differing(&times, true, midnight), [(was.clone(), Some(date("20261201")))]);
+    let moved = pacific_time("20261201T100000");
+    assert_eq!(differing(&times, false, midnight), [(was, Some(moved.clone()))]);
+    let days = pacific(true, daily);
+    assert_eq!(differing(&days, true, midnight), [(date("20261202"), Some(date("20261201")))]);
+    assert_eq!(differing(&days, false, midnight), [(date("20261202"), Some(moved))]);
+    let tuesdays = json!({"type": "weekly", "interval": 1, "daysOfWeek": ["tuesday"], "firstDayOfWeek": "monday"});
+    let tuesdays = pacific(true, tuesdays);
+    for is_all_day in [true, false] {
+        assert_eq!(differing(&tuesdays, is_all_day, midnight), [], "there is none on this Wednesday");
+    }
 }
 
 #[test]

@@ -112,7 +112,6 @@ struct Times {
     end: Option<DateOrTime>,
     /// `None` where nobody knows the zone: its times stay in UTC.
     zone: Option<Zone>,
-    is_all_day: bool,
 }
 
 impl Times {
@@ -125,7 +124,7 @@ impl Times {
         if end.as_ref().is_some_and(|end| times::instant(end) < times::instant(&start)) {
             return Err(event.bad("end", "is before start"));
         }
-        Ok(Self { start, end, zone, is_all_day })
+        Ok(Self { start, end, zone })
     }
 
     /// The occurrence of the day `day`, of a series that this is.
@@ -134,10 +133,10 @@ impl Times {
     }
 
     /// Where an instance was, of a series of which no more is known: it may be of days where the instance has a time, and the other way
-    /// round. A day is midnight in UTC.
+    /// round. Midnight in UTC is either a day or a time, so that it stays what it is: in a zone it might be the day before.
     fn original(&self, at: Utc) -> DateOrTime {
-        match self.is_all_day && at.naive().time() == chrono::NaiveTime::MIN {
-            true => DateOrTime::Date(at.naive().date()),
+        match at.naive().time() == chrono::NaiveTime::MIN {
+            true => DateOrTime::Utc(at.naive()),
             false => times::in_zone(at, self.zone.as_ref()),
         }
     }
