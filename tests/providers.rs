@@ -521,6 +521,7 @@ fn meetings_follow_their_calendar_when_it_is_renamed() {
     };
     assert_eq!(names("office"), 1);
     // As it was kept before calendars were kept by what they are: by name alone.
+    renamed("office", "default");
     let row_key = [b"generic/crm\0".as_slice(), &[1]].concat();
     let row =
         server.runtime.block_on(server.context.store.row(Shelf::Accounts, &row_key)).expect("read").expect("there");
@@ -528,7 +529,6 @@ fn meetings_follow_their_calendar_when_it_is_renamed() {
     let tail = 1 + postcard::to_stdvec(&id).expect("bytes").len();
     let mut old = row[..row.len() - tail].to_vec();
     old[0] = 1;
-    renamed("office", "default");
     let writes = vec![Write::PutRow(Shelf::Accounts, row_key, old.into())];
     server.runtime.block_on(server.context.store.commit(Batch { writes, ..Batch::default() })).expect("written");
     assert_eq!(found().collection, Some(id), "it is found by its name once, and known from then on");
@@ -537,6 +537,67 @@ fn meetings_follow_their_calendar_when_it_is_renamed() {
     assert_eq!((found().calendar.as_str(), names("study")), ("study", 2));
     let all = server.runtime.block_on(providers::accounts(&server.context)).expect("accounts");
     assert_eq!(all[0].calendar, "study");
+}
+
+/// The objects in that calendar of mara's.
+fn held(server: &TestServer, calendar: &str) -> usize {
+    let path = format!("/dav/calendars/mara/{calendar}/");
+    let listing = request("PROPFIND", &path).login("mara", PASSWORD).header("Depth", "1").send(server.address);
+    assert_eq!(listing.status, 207, "{}", listing.body);
+    listing.body.matches(".ics").count()
+}
+
+fn posted(server: &TestServer, id: &str) {
+    let posting = request("POST", "/ingest/events?account=crm").login("mara", PASSWORD);
+    assert_eq!(posting.body(event(id, 1).to_string()).send(server.address).status, 200);
+}
+
+#[test]
+fn another_calendar_of_an_earlier_name_takes_nothing() {
+    for by_client in [false, true] {
+        let server = server();
+        let mara = UserName::new("mara").expect("a name");
+        let made = accounts::create_calendar(&server.context, &mara, "first", None);
+        server.runtime.block_on(made).expect("it is made");
+        let key = key(Provider::Generic, "crm");
+        let to_first = Entry { calendar: "first".to_owned(), ..entry(key.clone(), None) };
+        server.runtime.block_on(providers::add(&server.context, to_first)).expect("added");
+        if by_client {
+            let moving = request("MOVE", "/dav/calendars/mara/first/").login("mara", PASSWORD);
+            let answer = moving.header("Destination", "/dav/calendars/mara/work/").send(server.address);
+            assert_eq!(answer.status, 201, "{}", answer.body);
+        } else {
+            let renaming = accounts::rename_calendar(&server.context, &mara, "first", "work");
+            server.runtime.block_on(renaming).expect("it is renamed");
+        }
+        let made = accounts::create_calendar(&server.context, &mara, "first", None);
+        server.runtime.block_on(made).expect("it is made");
+        let removing = accounts::remove_calendar(&server.context, &mara, "work");
+        server.runtime.block_on(removing).expect("it is removed");
+        posted(&server, "1");
+        assert_eq!((held(&server, "first"), held(&server, "default")), (0, 0));
+        let account = server.runtime.block_on(providers::account(&server.context, &key)).expect("the account");
+        assert_eq!(account.calendar, "work", "it says what is missing");
+    }
+}
+
+#[test]
+fn a_calendar_that_is_made_again_is_kept_like_the_first() {
+    let server = server();
+    let mara = UserName::new("mara").expect("a name");
+    add(&server, Provider::Generic, "crm", None);
+    let removing = accounts::remove_calendar(&server.context, &mara, "default");
+    server.runtime.block_on(removing).expect("it is removed");
+    let made = accounts::create_calendar(&server.context, &mara, "default", None);
+    let made = server.runtime.block_on(made).expect("it is made");
+    posted(&server, "1");
+    assert_eq!(held(&server, "default"), 1);
+    let renaming = accounts::rename_calendar(&server.context, &mara, "default", "office");
+    server.runtime.block_on(renaming).expect("it is renamed");
+    posted(&server, "2");
+    assert_eq!(held(&server, "office"), 2);
+    let all = server.runtime.block_on(providers::accounts(&server.context)).expect("accounts");
+    assert_eq!((all[0].calendar.as_str(), all[0].collection), ("office", Some(made.id)));
 }
 
 #[test]

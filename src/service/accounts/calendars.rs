@@ -6,7 +6,7 @@ use super::{AccountError, find};
 use crate::base::CollectionId;
 use crate::model::{CalendarSettings, Collection, CollectionKind, EventKind, Principal, UserName};
 use crate::service::objects::check_name;
-use crate::service::{Context, Error};
+use crate::service::{Context, Error, providers};
 use crate::store::{Assert, Batch, CommitError, Draft, StoreError, Write};
 
 /// Why a calendar is not changed.
@@ -104,7 +104,9 @@ pub async fn rename_calendar(
         write: Write::MoveCollection(calendar.id, principal.home, new_name.to_owned()),
         event: EventKind::CalendarUpdated { name: new_name.to_owned() },
     };
-    change.commit(context, &principal, calendar.id, new_name).await
+    change.commit(context, &principal, calendar.id, new_name).await?;
+    providers::note_names(context).await;
+    Ok(())
 }
 
 /// Gives a calendar another name to show.

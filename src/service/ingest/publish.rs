@@ -143,9 +143,6 @@ impl Planner<'_> {
             {
                 return Ok(Some(node));
             }
-            if let Some(calendar) = self.context.store.child(self.person.home, &account.calendar).await? {
-                return self.node_named(&calendar.name).await;
-            }
         }
         match &was.object {
             Some((id, _)) => self.node_of(*id).await,

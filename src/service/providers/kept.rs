@@ -195,14 +195,9 @@ pub async fn account(context: &Context, key: &AccountKey) -> Result<Account, Pro
     Ok(placed(context, account, seen).await?)
 }
 
-/// With its calendar's present name, and with the configured places where the account names none.
+/// With its calendar as it is now, and with the configured places where the account names none.
 async fn placed(context: &Context, account: Account, seen: Bytes) -> Result<Account, StoreError> {
     let mut account = with_collection(context, account, seen).await?;
-    if let Some(id) = account.collection
-        && let Some(calendar) = context.store.collection(id).await?
-    {
-        account.calendar = calendar.name.clone();
-    }
     let settings = &context.providers.settings;
     let provider = account.key.provider;
     account.base_url = account.base_url.or_else(|| settings.base_urls.get(&provider).cloned());
@@ -210,14 +205,23 @@ async fn placed(context: &Context, account: Account, seen: Bytes) -> Result<Acco
     Ok(account)
 }
 
-/// An account that knows its calendar by name alone finds it once, while it still has that name, and remembers it.
+/// An account keeps its calendar and the name that it has now. One whose calendar is not there (any more) takes that of the same name:
+/// therefore the name may not be that of earlier.
 async fn with_collection(context: &Context, mut account: Account, seen: Bytes) -> Result<Account, StoreError> {
-    if account.collection.is_some() {
+    let Some(owner) = context.store.principal(account.owner).await? else { return Ok(account) };
+    let living = match account.collection {
+        Some(id) => context.store.collection(id).await?.filter(|found| found.parent == Some(owner.home)),
+        None => None,
+    };
+    let found = match living {
+        Some(found) => Some(found),
+        None => context.store.child(owner.home, &account.calendar).await?,
+    };
+    let Some(calendar) = found else { return Ok(account) };
+    if account.collection == Some(calendar.id) && account.calendar == calendar.name {
         return Ok(account);
     }
-    let Some(owner) = context.store.principal(account.owner).await? else { return Ok(account) };
-    let Some(calendar) = context.store.child(owner.home, &account.calendar).await? else { return Ok(account) };
-    account.collection = Some(calendar.id);
+    (account.collection, account.calendar) = (Some(calendar.id), calendar.name.clone());
     let row = row_key(&account.key, Part::Account);
     let batch = Batch {
         at: context.clock.now(),
@@ -229,6 +233,14 @@ async fn with_collection(context: &Context, mut account: Account, seen: Bytes) -
         Err(CommitError::Store(error)) => Err(error),
         // Whoever was faster has found it too, or the next one will.
         Ok(_) | Err(CommitError::Failed { .. }) => Ok(account),
+    }
+}
+
+/// Has the accounts remember the names that their calendars have now, after one was renamed: it may be gone, and its earlier name
+/// taken, before anybody asks for them. What fails here is done when they are asked for.
+pub(in crate::service) async fn note_names(context: &Context) {
+    if let Err(error) = accounts(context).await {
+        tracing::warn!(error = %error, "provider.failed");
     }
 }
 

@@ -21,6 +21,7 @@ pub use cursor::{Cursor, begin_pull, cursor, cursors, finish_pull, forget_cursor
 pub use dead::{DeadLetter, bury, dead_letters, forget_dead_letters};
 pub use error::ProviderError;
 pub use idempotency::{Remembered, forget_old_answers, remember, remembered};
+pub(in crate::service) use kept::note_names;
 pub use kept::{
     Channel, Entry, account, accounts, add, break_account, channels, pause, remove, resume, resync, secrets,
     set_channels, set_secrets,

@@ -12,7 +12,7 @@ use crate::service::ingest::{self, local::Knowledge};
 use crate::service::locks::{self, Locks};
 use crate::service::objects::{self, Content, Fidelity};
 use crate::service::tree::{self, Node, Resource};
-use crate::service::{Context, Error};
+use crate::service::{Context, Error, providers};
 use crate::store::{Assert, Batch, Write};
 
 /// How much of a collection is copied.
@@ -107,7 +107,12 @@ async fn run(
         let Removal { asserts, writes, events } = job.removal;
         let batch = Batch { at: context.clock.now(), actor: actor.principal(), asserts, writes, events };
         match context.store.commit(batch).await {
-            Ok(_) => return Ok(Transferred { created: target.existing.is_none(), path: target.path, etag }),
+            Ok(_) => {
+                if method == Method::Move && matches!(source, Doomed::Collection(..)) {
+                    providers::note_names(context).await;
+                }
+                return Ok(Transferred { created: target.existing.is_none(), path: target.path, etag });
+            }
             Err(error) => objects::failed(error, &target.parent)?,
         }
     }
