@@ -95,6 +95,16 @@ fn floating_instances_stay_floating() {
 }
 
 #[test]
+fn a_floating_end_follows_the_zone_of_its_start() {
+    let stored =
+        one("VEVENT", "DTSTART;TZID=America/New_York:20260105T090000\nDTEND:20260105T100000\nRRULE:FREQ=DAILY");
+    assert_eq!(
+        expanded(&stored, "20260110T000000Z/20260111T000000Z"),
+        ["DTSTART:20260110T140000Z RECURRENCE-ID:20260110T140000Z DTEND:20260110T150000Z"]
+    );
+}
+
+#[test]
 fn to_dos_and_journals_expand_too() {
     let todo = one(
         "VTODO",

@@ -220,6 +220,10 @@ fn end_of(component: &Component, property: &Property, o: &Occurrence) -> DateOrT
     let written = property.date().ok();
     let start = component.date("DTSTART").ok().flatten();
     match (written, start) {
+        // Read by the clock of the start, which is in UTC now.
+        (Some(DateOrTime::Floating(_)), Some(DateOrTime::Zoned(..) | DateOrTime::Utc(_))) => {
+            DateOrTime::Utc(o.interval.end.naive())
+        }
         (Some(end @ (DateOrTime::Date(_) | DateOrTime::Floating(_))), Some(start)) => {
             let local = o.start.local().checked_add_signed(end.local() - start.local());
             end.at(local.unwrap_or(o.start.local()))

@@ -341,7 +341,7 @@ impl Master {
         for period in property.periods()? {
             let (key, local) = self.key_of(&period.start, zones);
             let length = match &period.end {
-                PeriodEnd::At(end) => Length::Exact((zones.to_utc(end).0 - key.0).max(0)),
+                PeriodEnd::At(end) => Length::Exact((self.regime.anchor.utc_of(end, zones).0 - key.0).max(0)),
                 PeriodEnd::After(length) => Length::Nominal(*length),
             };
             self.extras.push(Extra { key, local, length: Some(length) });

@@ -97,7 +97,22 @@ impl Anchor {
             let days = (end.date() - self.start.date()).num_days().max(0);
             return Length::Nominal(Duration { days, seconds: 0 });
         }
-        Length::Exact((zones.to_utc(end).0 - self.utc.0).max(0))
+        Length::Exact((self.utc_of(end, zones).0 - self.utc.0).max(0))
+    }
+
+    /// The absolute time of `value`, which stands beside this start.
+    pub fn utc_of(&self, value: &DateOrTime, zones: &Zones) -> Utc {
+        let local = civil::second_of(value.local()).clamp(civil::FIRST, civil::LAST);
+        self.zone_of(value, zones).utc_of(local)
+    }
+
+    /// The zone that `value`, which stands beside this start, is read in. With a floating time a TZID or Z was forgotten: the
+    /// clock that is meant is the start's.
+    pub fn zone_of(&self, value: &DateOrTime, zones: &Zones) -> Zone {
+        match value {
+            DateOrTime::Floating(_) => self.zone.clone(),
+            _ => zones.zone_of(value),
+        }
     }
 
     /// The end of the occurrence that is the component's own.

@@ -211,12 +211,12 @@ impl Cut<'_> {
         let end_utc = anchor.length.end(&anchor.zone, local, utc);
         let moved = match anchor.length {
             Length::Nominal(_) => anchor.zone.local_of(end_utc),
-            Length::Exact(_) => self.zones.zone_of(&end).local_of(end_utc),
+            Length::Exact(_) => anchor.zone_of(&end, self.zones).local_of(end_utc),
         };
         let moved = end.at(civil::naive(moved));
         match anchor.length {
             // The end falls on the second of two equal local times, which cannot be written.
-            Length::Exact(seconds) if self.zones.to_utc(&moved) != end_utc => {
+            Length::Exact(seconds) if anchor.utc_of(&moved, self.zones) != end_utc => {
                 component.remove(end_name);
                 component.set(Property::new("DURATION", format!("PT{seconds}S")));
             }

@@ -60,6 +60,10 @@ fn ends_are_those_of_the_rfc() {
             "DTSTART;TZID=America/New_York:20260105T100000\nDTEND;TZID=Europe/Berlin:20260105T170000",
             "0105T1500-0105T1600 0",
         ),
+        ("VEVENT", "DTSTART;TZID=America/New_York:20260105T100000\nDTEND:20260105T110000", "0105T1500-0105T1600 0"),
+        ("VEVENT", "DTSTART:20260105T100000Z\nDTEND:20260105T110000", "0105T1000-0105T1100 0"),
+        ("VEVENT", "DTSTART:20260105T100000\nDTEND:20260105T093000Z", "0105T0900-0105T0930 0"),
+        ("VTODO", "DTSTART;TZID=America/New_York:20260105T100000\nDUE:20260105T110000", "0105T1500-0105T1600 0"),
         ("VEVENT", "DTSTART:20260105T100000Z\nDTEND:20260104T100000Z", "0105T1000-0105T1000 0"),
         ("VEVENT", "DTSTART;TZID=Europe/Berlin:20260328T120000\nDURATION:P1D", "0328T1100-0329T1000 0"),
         ("VEVENT", "DTSTART;TZID=Europe/Berlin:20260328T120000\nDURATION:PT24H", "0328T1100-0329T1100 0"),
@@ -191,6 +195,22 @@ fn rdates_and_exdates_of_every_type_count() {
     assert_eq!(found(&all_day, "20260101", "20260201"), ["0104T2300-0105T2300 0", "0106T2300-0107T2300 0"]);
     let only_dates = event("DTSTART:20260105T090000Z\nRDATE:20260107T090000Z,20260105T090000Z");
     assert_eq!(found(&only_dates, "20260101", "20260201"), ["0105T0900-0105T0900 0", "0107T0900-0107T0900 0"]);
+}
+
+/// As DTSTART's clock reads the start of a floating period, so it reads the end.
+#[test]
+fn a_floating_period_keeps_its_length_in_a_series_with_a_zone() {
+    for (start, want) in [
+        (";TZID=America/New_York:20260105T090000", "0120T1400-0120T1530 0"),
+        (";TZID=Asia/Tokyo:20260105T090000", "0120T0000-0120T0130 0"),
+        (":20260105T090000Z", "0120T0900-0120T1030 0"),
+        (":20260105T090000", "0120T0800-0120T0930 0"),
+    ] {
+        let lines = format!("DTSTART{start}\nRDATE;VALUE=PERIOD:20260120T090000/20260120T103000");
+        assert_eq!(found(&event(&lines), "20260119", "20260121"), [want], "{start}");
+    }
+    let days = event("DTSTART;VALUE=DATE:20260105\nRDATE;VALUE=PERIOD:20260120T090000/20260120T103000");
+    assert_eq!(found(&days, "20260119", "20260121"), ["0119T2300-0120T0930 0"]);
 }
 
 #[test]
@@ -356,4 +376,14 @@ fn availability_is_open_where_it_says_nothing() {
     assert_eq!((span.start, span.end), (Utc::MIN, Some(Utc::MAX)));
     let bound = component("VAVAILABILITY", "DTSTART:20260105T000000Z\nDTEND:20260106T000000Z");
     assert_eq!(found(&bound, "20260101", "20260201"), ["0105T0000-0106T0000 0"]);
+}
+
+/// The end keeps its form, and its distance from the start.
+#[test]
+fn a_split_moves_a_floating_end_by_the_clock_of_its_start() {
+    let lines = "DTSTART;TZID=America/New_York:20260105T090000\nDTEND:20260105T103000\nRRULE:FREQ=DAILY";
+    let at = DateOrTime::parse("20260401T130000Z", None).unwrap();
+    let (_, second) = split(&object(&event(lines)), &at, "2", &berlin()).unwrap();
+    let text = second.to_ics();
+    assert!(text.contains("DTSTART;TZID=America/New_York:20260401T090000\r\nDTEND:20260401T103000\r\n"), "{text}");
 }
