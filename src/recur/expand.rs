@@ -242,13 +242,14 @@ impl Master {
     }
 
     /// Whether `local` is in a gap of the clock and its time, moved forward, is one that the rule or DTSTART gives as well: the
-    /// two are one instance (RFC 5545 §3.8.5.3). Rules of one time a day never meet themselves.
+    /// two are one instance (RFC 5545 §3.8.5.3), though COUNT counts both. Rules of one time a day meet themselves only where
+    /// the clock skipped a whole day.
     fn is_met(&self, rule: &Bounded, local: i64, key: Utc, budget: &mut Budget) -> Result<bool, BudgetExceeded> {
         let anchor = &self.regime.anchor;
         if key == anchor.utc {
             return Ok(true);
         }
-        let moved = match rule.sequence.has_many_a_day() {
+        let moved = match rule.sequence.has_many_a_day() || anchor.zone.change_max() >= DAY {
             true => anchor.zone.local_of(key),
             false => local,
         };

@@ -131,6 +131,23 @@ fn what_a_gap_moves_onto_another_instance_is_one_with_it() {
     assert_eq!(found(&in_the_gap, "20260301", "20260501"), ["0329T0130-0329T0130 0", "0329T0230-0329T0230 0"]);
 }
 
+/// Samoa had no 2011-12-30: what was on that day is on the next, where the rule gives the same time. COUNT counts both.
+#[test]
+fn what_a_skipped_day_moves_onto_the_next_is_one_with_it() {
+    for (rule, want) in [
+        ("FREQ=DAILY;COUNT=5", &["1228T1900", "1229T1900", "1230T1900", "1231T1900"][..]),
+        ("FREQ=DAILY;COUNT=3", &["1228T1900", "1229T1900", "1230T1900"]),
+        ("FREQ=DAILY;INTERVAL=2;COUNT=3", &["1228T1900", "1230T1900", "1231T1900"]),
+        ("FREQ=WEEKLY;BYDAY=WE,FR;COUNT=3", &["1228T1900", "1230T1900", "0103T1900"]),
+        ("FREQ=WEEKLY;BYDAY=WE,FR,SA;COUNT=4", &["1228T1900", "1230T1900", "0103T1900"]),
+    ] {
+        let lines = format!("DTSTART;TZID=Pacific/Apia:20111228T090000\nRRULE:{rule}");
+        let found = found(&event(&lines), "20111201", "20120201");
+        let starts: Vec<_> = found.iter().map(|one| one[..9].to_owned()).collect();
+        assert_eq!(starts, want, "{rule}");
+    }
+}
+
 /// A window is a slice of the whole, also where single dates last long, are moved far, or stand in another zone.
 #[test]
 fn single_dates_are_seen_in_every_window_that_they_touch() {
