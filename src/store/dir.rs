@@ -258,7 +258,8 @@ pub fn give_up_journal(dir: &Path) -> Result<Option<PathBuf>, StoreError> {
     if !path.is_dir() {
         return Err(missing(&path));
     }
-    let aside = Journaled::put_aside(&path)?;
+    // Not beside it: the engine's directory goes when its files are rewritten.
+    let aside = Journaled::put_aside(&path, dir)?;
     Marker { journaled: false, ..marker }.write(dir)?;
     Ok(aside)
 }

@@ -26,7 +26,7 @@ pub(super) const PAGE_BYTES: usize = BLOCK_BYTES;
 /// The file's size.
 pub(super) const FILE_BYTES: usize = PAGE_BYTES + RECORD_BYTES;
 
-/// The name that a damaged one gets when it is given up.
+/// The name that a damaged one gets when it is given up; if it is taken, with `-2`, `-3` and so on.
 const ASIDE_FILE: &str = "journal.damaged";
 /// What there is to do where one is damaged or missing.
 const GO_ON: &str = "keep a copy of the directory, then restore the newest backup, or run `kalends verify --without-journal` \
@@ -151,9 +151,9 @@ pub(super) fn expect(dir: &Path) -> Result<(), StoreError> {
     )))
 }
 
-/// Puts a journal aside that is damaged, if there is one. It says where to.
-pub(super) fn put_aside(dir: &Path) -> Result<Option<PathBuf>, StoreError> {
-    let (path, aside) = (dir.join(FILE), dir.join(ASIDE_FILE));
+/// Puts the journal in `dir` aside, if there is one and it is damaged, into `to`. It says under which name.
+pub(super) fn put_aside(dir: &Path, to: &Path) -> Result<Option<PathBuf>, StoreError> {
+    let path = dir.join(FILE);
     let failed = |error: std::io::Error| io_error(&format!("renaming {}", path.display()), &error);
     match read(&path) {
         Ok(Some(_)) => {
@@ -162,10 +162,26 @@ pub(super) fn put_aside(dir: &Path) -> Result<Option<PathBuf>, StoreError> {
         }
         Ok(None) => Ok(None),
         Err(StoreError::Corrupt(_)) => {
-            std::fs::rename(&path, &aside).and_then(|()| File::open(dir)?.sync_all()).map_err(failed)?;
+            let aside = free_name(to).map_err(failed)?;
+            let renamed = std::fs::rename(&path, &aside).and_then(|()| File::open(to)?.sync_all());
+            renamed.and_then(|()| File::open(dir)?.sync_all()).map_err(failed)?;
             Ok(Some(aside))
         }
         Err(error) => Err(error),
+    }
+}
+
+/// The first name in `dir` for a damaged journal that no other has: that one may hold the only copy of what was acknowledged.
+fn free_name(dir: &Path) -> std::io::Result<PathBuf> {
+    let mut path = dir.join(ASIDE_FILE);
+    let mut number = 1;
+    loop {
+        match path.symlink_metadata() {
+            Ok(_) => number += 1,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(path),
+            Err(error) => return Err(error),
+        }
+        path = dir.join(format!("{ASIDE_FILE}-{number}"));
     }
 }
 

@@ -49,9 +49,10 @@ impl Journaled {
         file::expect(dir)
     }
 
-    /// Puts the damaged journal in `dir` aside, if there is one, and says where to. One that is whole is refused.
-    pub(in crate::store) fn put_aside(dir: &Path) -> Result<Option<PathBuf>, StoreError> {
-        file::put_aside(dir)
+    /// Puts the damaged journal in `dir`, if there is one, aside into `to`, and says under which name. One that is whole is
+    /// refused.
+    pub(in crate::store) fn put_aside(dir: &Path, to: &Path) -> Result<Option<PathBuf>, StoreError> {
+        file::put_aside(dir, to)
     }
 
     /// The engine takes what it has not taken yet, durably; the journal begins anew.

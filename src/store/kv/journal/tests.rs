@@ -324,6 +324,20 @@ fn a_record_torn_over_older_ones_brings_none_of_them_back() {
     }
 }
 
+/// Each may hold the only copy of what was acknowledged.
+#[test]
+fn no_damaged_journal_takes_the_place_of_one_before() {
+    let (dir, to) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    for (damage, name) in [("one", "journal.damaged"), ("two", "journal.damaged-2"), ("three", "journal.damaged-3")] {
+        std::fs::write(dir.path().join(FILE), damage).expect("written");
+        assert_eq!(Journaled::put_aside(dir.path(), to.path()), Ok(Some(to.path().join(name))));
+        assert!(!dir.path().join(FILE).exists());
+    }
+    for (damage, name) in [("one", "journal.damaged"), ("two", "journal.damaged-2"), ("three", "journal.damaged-3")] {
+        assert_eq!(std::fs::read_to_string(to.path().join(name)).expect("kept"), damage);
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     /// Small changes, or ones that the journal cannot take.
