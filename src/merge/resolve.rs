@@ -15,10 +15,11 @@ use crate::base::Utc;
 use crate::ical::DateOrTime;
 use crate::zone::Zone;
 
-/// The meeting that `group` of `records` is, for the person of `policy`. A function of the set.
-pub fn resolve(records: &[&SourceRecord], group: &Group, policy: &Policy) -> Resolved {
+/// The meeting that `group` of `records` is, for the person of `policy`; `groups` are all that [`super::join`] makes of them. A
+/// function of the set.
+pub fn resolve(records: &[&SourceRecord], groups: &[Group], group: &Group, policy: &Policy) -> Resolved {
     let mut explanation = Explanation::default();
-    let left_behind = left_behind(records, policy);
+    let left_behind = left_behind(records, groups, group, policy);
     let (gone, members): (Vec<&SourceRecord>, Vec<&SourceRecord>) = group
         .members
         .iter()
@@ -49,32 +50,35 @@ pub fn resolve(records: &[&SourceRecord], group: &Group, policy: &Policy) -> Res
     Resolved { meeting: is_kept.then_some(edited), unedited: Some(sourced), explanation: view.explanation }
 }
 
-/// The rests of series (RANGE=THISANDFUTURE) that are none, and why: their series is gone or has come again since without them, or
-/// a better copy of it says how it goes on.
-fn left_behind(records: &[&SourceRecord], policy: &Policy) -> BTreeMap<SourceId, Why> {
-    let trunks: BTreeMap<&SourceId, &SourceRecord> = records.iter().map(|record| (&record.source, *record)).collect();
+/// The rests of series (RANGE=THISANDFUTURE) in `group` that are none, and why: their series is gone or has come again since without
+/// them, or a better copy of it says how it goes on.
+fn left_behind(records: &[&SourceRecord], groups: &[Group], group: &Group, policy: &Policy) -> BTreeMap<SourceId, Why> {
     let why = |record: &SourceRecord| {
-        let trunk = trunks.get(&record.trunk()?).copied()?;
+        let trunk = record.trunk()?;
+        let index = records.iter().position(|other| other.source == trunk)?;
+        let trunk = records[index];
         // What could not be read the last time has not said that there is no rest.
         let told = trunk.version_of(Field::Recurrence).unwrap_or_default().generation;
         if told > record.generation() || !trunk.is_live() && trunk.generation() >= record.generation() {
             return Some(Why::SeriesGone);
         }
-        is_overruled(trunk, records, policy).then_some(Why::Overruled)
+        let whole = groups.iter().find(|group| group.members.iter().any(|(member, _)| *member == index))?;
+        is_overruled(trunk, records, whole, policy).then_some(Why::Overruled)
     };
-    records.iter().filter_map(|record| Some((record.source.clone(), why(record)?))).collect()
+    let members = group.members.iter().filter_map(|(index, _)| records.get(*index));
+    members.filter_map(|record| Some((record.source.clone(), why(record)?))).collect()
 }
 
-/// Whether another copy of the series `trunk` comes before it: a better one, or the organiser's, which is gone (rule 8).
-fn is_overruled(trunk: &SourceRecord, records: &[&SourceRecord], policy: &Policy) -> bool {
-    let Some(uid) = trunk.uid_key() else { return false };
-    let born = born(&uid);
+/// Whether another copy of the series `trunk`, which `group` is, comes before it: a better one, or the organiser's, which is gone
+/// (rule 8).
+fn is_overruled(trunk: &SourceRecord, records: &[&SourceRecord], group: &Group, policy: &Policy) -> bool {
+    let born = born(&group.key);
     let own = precedence(trunk, born);
     let is_there = |copy: &SourceRecord| copy.is_live() && copy.content.status != Some(Status::Cancelled);
-    let is_copy = |other: &SourceRecord| {
-        matches!(other.content.part, None | Some(Part::Event)) && other.uid_key().as_ref() == Some(&uid)
-    };
-    let copies: Vec<&SourceRecord> = records.iter().copied().filter(|other| is_copy(other)).collect();
+    let is_copy =
+        |other: &SourceRecord| matches!(other.content.part, None | Some(Part::Event)) && other.kind() == Kind::Calendar;
+    let members = group.members.iter().filter_map(|(index, _)| records.get(*index).copied());
+    let copies: Vec<&SourceRecord> = members.filter(|other| is_copy(other)).collect();
     let organisers = || copies.iter().filter(|copy| copy.content.role == Some(Role::Organiser));
     let is_deleted = policy.delete == DeletePolicy::Organiser
         && organisers().next().is_some()

@@ -67,7 +67,8 @@ impl World {
 
     pub fn all(&self) -> Vec<Resolved> {
         let records: Vec<&SourceRecord> = self.records.values().collect();
-        join(&records).iter().map(|group| resolve(&records, group, &self.policy)).collect()
+        let groups = join(&records);
+        groups.iter().map(|group| resolve(&records, &groups, group, &self.policy)).collect()
     }
 
     pub fn meetings(&self) -> Vec<Meeting> {

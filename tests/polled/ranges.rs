@@ -336,3 +336,45 @@ fn a_better_copy_of_the_series_says_how_it_goes_on() {
         assert_eq!(titles, if is_feed { Vec::new() } else { vec!["Sync", "Later"] });
     }
 }
+
+#[test]
+fn a_better_copy_with_another_uid_says_so_too() {
+    use crate::world::{World, berlin, event as told_by, google, version};
+    use kalends::merge::{Content, Recurrence, Role, SourceRecord};
+    let link = "https://meet.google.com/pro-duct-syn";
+    for mut source in both() {
+        let master = event(&format!("{MASTER}\nLOCATION:{link}"));
+        tell(&mut source, &calendar(&[master, range("20261116T100000", "20261116T110000", "Later")]));
+        let recurrence = Some(Recurrence { rules: vec!["FREQ=WEEKLY".to_owned()], ..Recurrence::default() });
+        let own = told_by(Role::Organiser, "another@google.com", "Ours", berlin("20261102T100000"), 3_600);
+        let own = Content { recurrence, join_url: Some(link.to_owned()), ..own };
+        let mut world = World::of(&[]);
+        world.take(SourceRecord::whole(google("g1"), version(1, 1), own));
+        for record in source.1.world.records.values() {
+            world.take(record.clone());
+        }
+        assert_eq!(world.only().event.title, "Ours", "one series, not two from the middle on");
+    }
+}
+
+#[test]
+fn a_series_with_thousands_of_rests_is_settled() {
+    use crate::world::{World, berlin, event as told_by, feed, version};
+    use kalends::merge::{Content, Part, Role, SourceRecord, known_time};
+    use kalends::zone::Zones;
+    const RESTS: usize = 2_000;
+    let start = berlin("20261102T100000");
+    let series = |id: &str, part| {
+        let content = told_by(Role::Feed, id, "Sync", start.clone(), 3_600);
+        SourceRecord::whole(feed(id), version(1, 0), Content { part: Some(part), ..content })
+    };
+    let mut world = World::of(&[]);
+    world.take(series("weekly", Part::Event));
+    let zones = Zones::of(&kalends::ical::new_calendar(), &Zone::utc());
+    let original_start = known_time(&start, &zones);
+    for nth in 0..RESTS {
+        let part = Part::Rest { series: "weekly".to_owned(), original_start: original_start.clone() };
+        world.take(series(&format!("weekly_R{nth}"), part));
+    }
+    assert_eq!(world.meetings().len(), RESTS + 1);
+}

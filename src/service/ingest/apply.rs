@@ -286,10 +286,11 @@ impl<'a> Transaction<'a> {
         let mut meetings = Vec::new();
         let mut parked = BTreeSet::new();
         let mut homes: BTreeMap<SourceId, String> = BTreeMap::new();
-        for group in merge::join(&refs) {
+        let groups = merge::join(&refs);
+        for group in &groups {
             let members: Vec<&SourceRecord> = group.members.iter().map(|(index, _)| refs[*index]).collect();
             let policy = publish::policy(self.context, self.person, &members).await?;
-            let resolved = merge::resolve(&refs, &group, &policy);
+            let resolved = merge::resolve(&refs, &groups, group, &policy);
             parked.extend(resolved.parked().cloned());
             if let Some(meeting) = resolved.meeting {
                 homes.extend(members.iter().map(|record| (record.source.clone(), meeting.key.clone())));
@@ -370,10 +371,11 @@ impl Transaction<'_> {
 
     async fn layers(&self, key: &str) -> Result<Option<Layers>, Error> {
         let refs: Vec<&SourceRecord> = self.records.kept().map(|kept| &kept.record).collect();
-        let Some(group) = merge::join(&refs).into_iter().find(|group| group.key == key) else { return Ok(None) };
+        let groups = merge::join(&refs);
+        let Some(group) = groups.iter().find(|group| group.key == key) else { return Ok(None) };
         let members: Vec<&SourceRecord> = group.members.iter().map(|(index, _)| refs[*index]).collect();
         let policy = publish::policy(self.context, self.person, &members).await?;
-        let resolved = merge::resolve(&refs, &group, &policy);
+        let resolved = merge::resolve(&refs, &groups, group, &policy);
         let sourced = resolved.sourced().cloned();
         Ok(resolved.meeting.zip(sourced).map(|(shown, sourced)| Layers { sourced, shown, policy }))
     }

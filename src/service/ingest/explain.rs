@@ -197,21 +197,22 @@ async fn explain_record(
     records.close(context, &mut reads).await?;
     let owned: Vec<SourceRecord> = records.kept().map(|kept| kept.record.clone()).collect();
     let refs: Vec<&SourceRecord> = owned.iter().collect();
-    for group in merge::join(&refs) {
+    let groups = merge::join(&refs);
+    for group in &groups {
         let members: Vec<&SourceRecord> = group.members.iter().map(|(index, _)| refs[*index]).collect();
         let wanted = key.map_or_else(|| members.iter().any(|one| one.source == *source), |key| group.key == key);
         if !wanted {
             continue;
         }
         let policy = publish::policy(context, person, &members).await?;
-        let resolved = merge::resolve(&refs, &group, &policy);
+        let resolved = merge::resolve(&refs, &groups, group, &policy);
         let found = members.iter().filter_map(|one| records.get(&one.source)).map(found).collect();
         let row = reads.meeting(person.id, &group.key).await?;
         return Ok(Some(Explained {
             user: person.name.clone(),
             path: path_of(context, person, row.as_ref()).await?,
             summary: resolved.meeting.as_ref().map(merge::summary),
-            key: group.key,
+            key: group.key.clone(),
             records: found,
             explanation: resolved.explanation,
         }));
