@@ -55,7 +55,10 @@ pub fn resolve(records: &[&SourceRecord], groups: &[Group], group: &Group, polic
 fn left_behind(records: &[&SourceRecord], groups: &[Group], group: &Group, policy: &Policy) -> BTreeMap<SourceId, Why> {
     let why = |record: &SourceRecord| {
         let trunk = record.trunk()?;
-        let index = records.iter().position(|other| other.source == trunk)?;
+        // Whoever tells of a rest tells of its series as well.
+        let Some(index) = records.iter().position(|other| other.source == trunk) else {
+            return Some(Why::SeriesGone);
+        };
         let trunk = records[index];
         // What could not be read the last time has not said that there is no rest.
         let told = trunk.version_of(Field::Recurrence).unwrap_or_default().generation;

@@ -378,3 +378,15 @@ fn a_series_with_thousands_of_rests_is_settled() {
     }
     assert_eq!(world.meetings().len(), RESTS + 1);
 }
+
+#[test]
+fn a_rest_goes_with_its_series_whichever_is_forgotten_first() {
+    for mut source in both() {
+        tell(&mut source, &calendar(&[event(MASTER), range("20261116T100000", "20261116T110000", "Later")]));
+        let records = &mut source.1.world.records;
+        let is_rest = |one: &kalends::merge::SourceRecord| one.source.id.contains("_R");
+        records.retain(|_, record| is_rest(record));
+        assert_eq!(records.len(), 1);
+        assert_eq!(shown(&source.1), Vec::<String>::new());
+    }
+}
