@@ -11,12 +11,27 @@ pub fn is_range(event: &Component) -> bool {
     event.property("RECURRENCE-ID").is_some_and(|id| id.param_is("RANGE", "THISANDFUTURE"))
 }
 
-/// The series that `events`, all of one UID of `calendar`, are without ranges; none if they have none, or no rule of theirs can be
-/// followed (then a range counts as one instance).
-pub fn apart(calendar: &Component, events: &[&Component], floating: &Zone) -> Vec<Stretch> {
+/// Taking all of a download apart may take so many steps.
+pub const STEPS_MAX: u64 = 4_000_000;
+/// So many characters of what all objects share (their zones) count as a step.
+const STEP: u64 = 64;
+
+/// The series that `events`, all of one UID of `calendar`, are without ranges; none if they have none, no rule of theirs can be
+/// followed, or it is more work than the `steps` that are left for the download (then a range counts as one instance).
+pub fn apart(calendar: &Component, events: &[&Component], floating: &Zone, steps: &mut u64) -> Vec<Stretch> {
     if !events.iter().any(|event| is_range(event)) {
         return Vec::new();
     }
+    if *steps == 0 {
+        return Vec::new();
+    }
+    // Every object has the zones of all.
+    let zones: usize = calendar.children("VTIMEZONE").map(|zone| zone.to_ics().len()).sum();
+    let Some(left) = steps.checked_sub(1 + zones as u64 / STEP) else {
+        *steps = 0;
+        return Vec::new();
+    };
+    *steps = left;
     let limits = Limits::default();
     let uid = events.iter().find_map(|event| event.property("UID")).cloned();
     let mut whole = new_calendar();
@@ -29,7 +44,7 @@ pub fn apart(calendar: &Component, events: &[&Component], floating: &Zone) -> Ve
     }));
     let dates_max = usize::try_from(limits.ingest_dates_max).unwrap_or(usize::MAX);
     let object = CalendarObject::of(whole, &limits).map_err(|error| error.to_string());
-    let mut found = object.and_then(|object| stretches(&object, floating, dates_max)).unwrap_or_default();
+    let mut found = object.and_then(|object| stretches(&object, floating, dates_max, steps)).unwrap_or_default();
     for event in found.iter_mut().flat_map(|one| std::iter::once(&mut one.master).chain(&mut one.overrides)) {
         event.remove("UID");
         event.properties.extend(uid.clone());

@@ -17,6 +17,8 @@ use crate::zone::Zone;
 
 /// Taking one object apart may take so many steps.
 const STEPS_MAX: u64 = 500_000;
+/// So many items looked through count as a step.
+const STEP: usize = 16;
 /// How far ahead instances are looked for: a power of two, in days.
 const DAYS_MAX: i64 = 1 << 18;
 /// The days of the month that every month has.
@@ -35,23 +37,28 @@ pub struct Stretch {
 }
 
 /// The stretches of `object`, which together have the same occurrences and no RANGE; none if it has no RANGE. Floating and
-/// all-day values are read in `floating`; a stretch that no rule describes has at most `dates_max` instances.
+/// all-day values are read in `floating`; a stretch that no rule describes has at most `dates_max` instances. `steps` are left for this
+/// object and those that follow; what it takes of them is subtracted.
 ///
 /// # Errors
 /// Why it cannot be taken apart, for a person.
-pub fn stretches(object: &CalendarObject, floating: &Zone, dates_max: usize) -> Result<Vec<Stretch>, String> {
+pub fn stretches(
+    object: &CalendarObject,
+    floating: &Zone,
+    dates_max: usize,
+    steps: &mut u64,
+) -> Result<Vec<Stretch>, String> {
     let series = Series::new(object, floating)?;
     let Some(master) =
         series.master.as_ref().filter(|_| !series.ranges.is_empty() && object.kind == ComponentKind::Event)
     else {
         return Ok(Vec::new());
     };
-    let work = Work { series: &series, master, object, max: dates_max.max(1), steps: Cell::new(STEPS_MAX) };
-    let mut found: Vec<Stretch> = Vec::new();
-    for reign in work.reigns() {
-        found.extend(work.stretch(&reign, found.is_empty())?);
-    }
-    Ok(found)
+    let given = STEPS_MAX.min(*steps);
+    let work = Work { series: &series, master, object, max: dates_max.max(1), steps: Cell::new(given) };
+    let found = work.stretches();
+    *steps -= given - work.steps.get().min(given);
+    found
 }
 
 /// A regime and the keys for which it holds, as local seconds in the master's zone.
@@ -99,11 +106,26 @@ struct Work<'a> {
     master: &'a Master,
     object: &'a CalendarObject,
     max: usize,
-    /// What is left of [`STEPS_MAX`].
+    /// What is left of those it may take.
     steps: Cell<u64>,
 }
 
 impl<'a> Work<'a> {
+    fn stretches(&self) -> Result<Vec<Stretch>, String> {
+        let mut found: Vec<Stretch> = Vec::new();
+        for reign in self.reigns() {
+            found.extend(self.stretch(&reign, found.is_empty())?);
+        }
+        Ok(found)
+    }
+
+    /// Takes the steps for looking through `among` items.
+    fn charge(&self, among: usize) -> Result<(), String> {
+        let left = self.steps.get().checked_sub(1 + (among / STEP) as u64);
+        self.steps.set(left.unwrap_or_default());
+        left.map(drop).ok_or_else(|| BudgetExceeded.to_string())
+    }
+
     fn reigns(&self) -> Vec<Reign<'a>> {
         let regimes: Vec<&Regime> = std::iter::once(&self.master.regime).chain(&self.series.ranges).collect();
         let until = |index: usize| regimes.get(index + 1).map_or(i64::MAX, |next| next.from.saturating_sub(1));
@@ -137,16 +159,25 @@ impl<'a> Work<'a> {
         let begin = if reign.is_own() { self.master.regime.anchor.local } else { first.0 };
         for frame in frames.iter().flatten() {
             let by_rule = if placed.len() == 1 { None } else { self.by_rule(reign, frame, begin)? };
-            if let Some(master) = by_rule.filter(|master| self.gives(master, &placed)) {
-                return Ok(Some(self.with_overrides(reign, frame, master, is_first)));
+            if let Some(master) = by_rule
+                && self.gives(&master, &placed)?
+            {
+                return self.with_overrides(reign, frame, master, is_first).map(Some);
             }
         }
         let frame = Frame { regime, anchor: &regime.anchor };
         let listed = self.listed(&frame, &placed);
-        Ok(Some(self.with_overrides(reign, &frame, listed, is_first)))
+        self.with_overrides(reign, &frame, listed, is_first).map(Some)
     }
 
-    fn with_overrides(&self, reign: &Reign<'_>, frame: &Frame<'_>, master: Component, is_first: bool) -> Stretch {
+    fn with_overrides(
+        &self,
+        reign: &Reign<'_>,
+        frame: &Frame<'_>,
+        master: Component,
+        is_first: bool,
+    ) -> Result<Stretch, String> {
+        self.charge(self.series.overrides.len())?;
         let low = if is_first { i64::MIN } else { reign.low };
         let mut overrides = Vec::new();
         for one in &self.series.overrides {
@@ -161,12 +192,13 @@ impl<'a> Work<'a> {
             overrides.push(component);
         }
         let from = (!is_first).then(|| self.master.form(reign.low));
-        Stretch { from, master, overrides }
+        Ok(Stretch { from, master, overrides })
     }
 
     /// The keys of its instances, those that overrides replace included, the first `max` of them.
     fn keys(&self, reign: &Reign<'_>) -> Result<Vec<(i64, Utc)>, String> {
         let mut keys = self.keys_between(self.master, reign.low, reign.high)?;
+        self.charge(self.series.overrides.len())?;
         // The range's own instance is there whether the rule gives it or not.
         let own = self.series.overrides.iter().find(|one| !reign.is_own() && one.component == reign.regime.component);
         if let Some(own) = own
@@ -205,6 +237,8 @@ impl<'a> Work<'a> {
         let mut component = self.bare(frame, first);
         let rules = [("RRULE", &self.master.rules), ("EXRULE", &self.master.exrules)];
         let own = &self.object.calendar.components[self.master.regime.component];
+        let dates_len = self.master.extras.len() + self.master.exdates.len() + self.master.exdays.len();
+        self.charge(own.properties.len() + dates_len)?;
         for (name, compiled) in rules {
             for (property, rule) in own.all(name).zip(compiled) {
                 let until = self.bound(rule, reign.high)?.map(|last| self.until(frame, last));
@@ -233,7 +267,10 @@ impl<'a> Work<'a> {
         if rule.sequence.is_endless() {
             return Ok(cut);
         }
-        let last = rule.sequence.last(&mut self.steps.get()).map_err(|error| error.to_string())?;
+        let mut left = self.steps.get();
+        let last = rule.sequence.last(&mut left);
+        self.steps.set(left);
+        let last = last.map_err(|error| error.to_string())?;
         let until = rule.until.map(|until| self.master.regime.anchor.zone.local_of(until));
         Ok([Some(last), until, cut].into_iter().flatten().min())
     }
@@ -248,12 +285,13 @@ impl<'a> Work<'a> {
     }
 
     /// Whether `master` has the instances `wanted`, as far as those were counted.
-    fn gives(&self, master: &Component, wanted: &[Placed]) -> bool {
+    fn gives(&self, master: &Component, wanted: &[Placed]) -> Result<bool, String> {
         let kind = self.object.kind;
-        let Ok(series) = Series::compile(self.series.zones.clone(), kind, Some((0, master)), []) else { return false };
-        let Some(own) = &series.master else { return false };
-        let Ok(keys) = self.keys_between(own, i64::MIN, i64::MAX) else { return false };
-        keys.iter().map(|(_, key)| *key).eq(wanted.iter().map(|one| one.start))
+        let zones = self.series.zones.clone();
+        let Ok(series) = Series::compile(zones, kind, Some((0, master)), []) else { return Ok(false) };
+        let Some(own) = &series.master else { return Ok(false) };
+        let keys = self.keys_between(own, i64::MIN, i64::MAX)?;
+        Ok(keys.iter().map(|(_, key)| *key).eq(wanted.iter().map(|one| one.start)))
     }
 
     /// The stretch as a list of its instances.
@@ -266,12 +304,14 @@ impl<'a> Work<'a> {
 
     /// The first `max` keys of `master` from `low` to `high`, in order, each with its local second.
     fn keys_between(&self, master: &Master, low: i64, high: i64) -> Result<Vec<(i64, Utc)>, String> {
+        self.charge(master.extras.len())?;
         let first = master.extras.iter().map(|extra| extra.local).chain([master.regime.anchor.local]).min();
         let low = low.max(first.unwrap_or(low));
         let high = high.min(civil::LAST);
         let mut days = 1;
         loop {
             let end = high.min(low.saturating_add(days * DAY));
+            self.charge(master.extras.len())?;
             let mut found = self.all_between(master, low, end).map_err(|error| error.to_string())?;
             if found.len() >= self.max || end >= high || days >= DAYS_MAX {
                 found.truncate(self.max);
@@ -283,6 +323,8 @@ impl<'a> Work<'a> {
 
     fn all_between(&self, master: &Master, low: i64, high: i64) -> Result<Vec<(i64, Utc)>, BudgetExceeded> {
         let mut budget = Budget { steps: self.steps.get(), instances: self.steps.get() };
+        // What fails has taken all of it.
+        self.steps.set(0);
         let mut found = Vec::new();
         for extra in master.extras.iter().filter(|extra| (low..=high).contains(&extra.local)) {
             if master.is_new_extra(extra, &mut budget.steps)? {

@@ -53,7 +53,7 @@ fn day(text: &str) -> Utc {
 /// All stretches of `text` have the occurrences that it has; how many stretches they are.
 fn same(text: &str, until: &str) -> usize {
     let object = CalendarObject::parse(text.as_bytes(), &Limits::default()).unwrap_or_else(|e| panic!("{e}: {text}"));
-    let stretches = stretches(&object, &Zone::utc(), 1_000).expect("it is taken apart");
+    let stretches = stretches(&object, &Zone::utc(), 1_000, &mut 500_000).expect("it is taken apart");
     let mut found = Vec::new();
     for stretch in &stretches {
         let mut calendar = object.calendar.clone();
@@ -389,4 +389,35 @@ fn a_rest_goes_with_its_series_whichever_is_forgotten_first() {
         assert_eq!(records.len(), 1);
         assert_eq!(shown(&source.1), Vec::<String>::new());
     }
+}
+
+#[test]
+fn without_steps_nothing_is_cut_short() {
+    let text = calendar(&[event(MASTER), range("20261116T100000", "20261116T110000", "Later")]);
+    let object = CalendarObject::parse(text.as_bytes(), &Limits::default()).expect("an object");
+    let whole = stretches(&object, &Zone::utc(), 1_000, &mut 500_000).expect("it is taken apart");
+    let mut last = None;
+    for given in (0..20_000).step_by(500) {
+        let mut left = given;
+        match stretches(&object, &Zone::utc(), 1_000, &mut left) {
+            Ok(found) => assert_eq!(found, whole, "with {given} steps"),
+            Err(_) => last = Some(given),
+        }
+        assert!(left <= given);
+    }
+    assert!(last.is_some_and(|last| last < 19_500), "{last:?}: more is enough");
+}
+
+#[test]
+fn a_feed_with_ranges_in_every_series_is_read() {
+    let mut source = both().remove(0);
+    let object = |nth: usize| {
+        calendar(&[event(MASTER), range("20261116T100000", "20261116T110000", "Later")])
+            .lines()
+            .filter(|line| !line.contains("VCALENDAR") && !line.starts_with("VERSION") && !line.starts_with("PRODID"))
+            .map(|line| format!("{line}\n").replace("UID:weekly", &format!("UID:weekly{nth}")))
+            .collect::<String>()
+    };
+    tell(&mut source, &calendar(&(0..50).map(object).collect::<Vec<_>>()));
+    assert_eq!(source.1.world.records.len(), 100);
 }

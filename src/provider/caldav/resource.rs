@@ -47,7 +47,8 @@ struct Told<'a> {
 /// The events of `calendar`, those with ranges as several series without.
 fn told(calendar: &Component) -> Vec<Told<'_>> {
     let events: Vec<&Component> = calendar.children("VEVENT").collect();
-    let stretches = ranges::apart(calendar, &events, &Zone::utc());
+    let mut steps = ranges::STEPS_MAX;
+    let stretches = ranges::apart(calendar, &events, &Zone::utc(), &mut steps);
     if stretches.is_empty() {
         return events.into_iter().map(|event| Told { event: Cow::Borrowed(event), from: None }).collect();
     }

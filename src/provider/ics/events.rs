@@ -11,6 +11,7 @@ use crate::merge::{
     Content, Orphan, Part, Provider, Role, Scope, SourceId, SourceRecord, Version, join_ids, known_time, read_event,
 };
 use crate::provider::{Account, PullState, ranges};
+use crate::recur::Stretch;
 use crate::zone::{Zone, Zones};
 
 /// A feed, read.
@@ -23,6 +24,8 @@ pub struct Feed {
     pub poll_seconds: Option<u64>,
     /// What each event says, as a hash.
     hashes: BTreeSet<String>,
+    /// What is left for taking ranges apart.
+    steps: u64,
 }
 
 /// What a feed lists. The URL may hold a secret, so that a hash stands for it.
@@ -63,7 +66,8 @@ impl Feed {
         }
         let calendars = parse_stream(trimmed.as_bytes(), &Limits::default())
             .map_err(|error| format!("the feed cannot be read: line {}", error.line))?;
-        let mut feed = Self { records: Vec::new(), first: None, poll_seconds: None, hashes: BTreeSet::new() };
+        let (hashes, steps) = (BTreeSet::new(), ranges::STEPS_MAX);
+        let mut feed = Self { records: Vec::new(), first: None, poll_seconds: None, hashes, steps };
         for calendar in &calendars {
             feed.poll_seconds = feed.poll_seconds.into_iter().chain(interval(calendar)).min();
             feed.add(account, pull, calendar);
@@ -92,7 +96,7 @@ impl Feed {
         let is_zooms = calendar.text("PRODID").is_some_and(|prodid| prodid.contains("zoom.us"));
         let entries = entries(calendar, is_zooms, &scope.calendar);
         self.hashes.extend(entries.iter().map(said));
-        for entry in without_ranges(calendar, entries, &floating, &zones) {
+        for entry in without_ranges(calendar, entries, &floating, &zones, &mut self.steps) {
             let record = record(&entry, &zones, &scope, pull);
             let utc = Zones::of(calendar, &Zone::utc());
             let start = record.content.start.as_ref().map(|start| utc.to_utc(start));
@@ -200,17 +204,30 @@ fn newest(mut entries: Vec<Entry<'_>>) -> Vec<Entry<'_>> {
     entries
 }
 
-/// Those with ranges (RANGE=THISANDFUTURE) as several series without.
-fn without_ranges<'a>(calendar: &Component, entries: Vec<Entry<'a>>, floating: &Zone, zones: &Zones) -> Vec<Entry<'a>> {
-    let ranged: BTreeSet<String> =
-        entries.iter().filter(|entry| ranges::is_range(&entry.event)).map(|entry| entry.uid.clone()).collect();
-    let mut apart = Vec::new();
-    for uid in ranged {
-        let events: Vec<&Component> = entries.iter().filter(|entry| entry.uid == uid).map(|e| &*e.event).collect();
-        let stretches = ranges::apart(calendar, &events, floating);
-        apart.extend((!stretches.is_empty()).then_some((uid, stretches)));
+/// Those with ranges (RANGE=THISANDFUTURE) as several series without, as long as `steps` are left.
+fn without_ranges<'a>(
+    calendar: &Component,
+    entries: Vec<Entry<'a>>,
+    floating: &Zone,
+    zones: &Zones,
+    steps: &mut u64,
+) -> Vec<Entry<'a>> {
+    let is_range = |entry: &&Entry<'_>| ranges::is_range(&entry.event);
+    let mut ranged: BTreeMap<&str, Vec<&Component>> =
+        entries.iter().filter(is_range).map(|entry| (entry.uid.as_str(), Vec::new())).collect();
+    for entry in &entries {
+        if let Some(events) = ranged.get_mut(entry.uid.as_str()) {
+            events.push(&entry.event);
+        }
     }
-    let is_whole = |entry: &Entry<'_>| !apart.iter().any(|(uid, _)| *uid == entry.uid);
+    let mut apart: BTreeMap<String, Vec<Stretch>> = BTreeMap::new();
+    for (uid, events) in ranged {
+        let stretches = ranges::apart(calendar, &events, floating, steps);
+        if !stretches.is_empty() {
+            apart.insert(uid.to_owned(), stretches);
+        }
+    }
+    let is_whole = |entry: &Entry<'_>| !apart.contains_key(&entry.uid);
     let mut whole: Vec<Entry<'a>> = entries.into_iter().filter(is_whole).collect();
     for (trunk, stretches) in apart {
         for stretch in stretches {
