@@ -214,6 +214,10 @@ pub struct PullState {
     pub next: Option<String>,
     /// When it started.
     pub started: Utc,
+    /// The limit `ingest_dates_max`.
+    pub dates_max: u64,
+    /// The limit `ingest_series_max`.
+    pub series_max: u64,
 }
 
 impl PullState {

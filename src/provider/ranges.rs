@@ -18,7 +18,14 @@ const STEP: u64 = 64;
 
 /// The series that `events`, all of one UID of `calendar`, are without ranges; none if they have none, no rule of theirs can be
 /// followed, or it is more work than the `steps` that are left for the download (then a range counts as one instance).
-pub fn apart(calendar: &Component, events: &[&Component], floating: &Zone, steps: &mut u64) -> Vec<Stretch> {
+/// Of a series that no rule describes, `dates_max` instances are written out.
+pub fn apart(
+    calendar: &Component,
+    events: &[&Component],
+    floating: &Zone,
+    dates_max: u64,
+    steps: &mut u64,
+) -> Vec<Stretch> {
     if !events.iter().any(|event| is_range(event)) {
         return Vec::new();
     }
@@ -32,7 +39,6 @@ pub fn apart(calendar: &Component, events: &[&Component], floating: &Zone, steps
         return Vec::new();
     };
     *steps = left;
-    let limits = Limits::default();
     let uid = events.iter().find_map(|event| event.property("UID")).cloned();
     let mut whole = new_calendar();
     whole.components.extend(calendar.children("VTIMEZONE").cloned());
@@ -42,8 +48,8 @@ pub fn apart(calendar: &Component, events: &[&Component], floating: &Zone, steps
         event.set(Property::new("UID", "one"));
         event
     }));
-    let dates_max = usize::try_from(limits.ingest_dates_max).unwrap_or(usize::MAX);
-    let object = CalendarObject::of(whole, &limits).map_err(|error| error.to_string());
+    let dates_max = usize::try_from(dates_max).unwrap_or(usize::MAX);
+    let object = CalendarObject::of(whole, &Limits::default()).map_err(|error| error.to_string());
     let mut found = object.and_then(|object| stretches(&object, floating, dates_max, steps)).unwrap_or_default();
     for event in found.iter_mut().flat_map(|one| std::iter::once(&mut one.master).chain(&mut one.overrides)) {
         event.remove("UID");

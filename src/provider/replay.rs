@@ -16,7 +16,7 @@ use super::{
     Account, AccountKey, AccountSecrets, Adapter, Delivery, Effect, Next, PullState, Pulled, adapter, applied, google,
     ics, microsoft,
 };
-use crate::base::{Secret, Utc};
+use crate::base::{Limits, Secret, Utc};
 use crate::merge::{Generation, Provider, Scope, Sweep};
 use crate::model::UserName;
 use crate::outbound::Answer;
@@ -250,12 +250,16 @@ pub async fn guard(context: &Context, lines: &mut [Line]) -> Result<(), Provider
             let place = Some(pull.place());
             let fetch = match before.take() {
                 Some((known, fetch)) if known == place => fetch,
-                Some((_, fetch)) => fetched(&account, line, pull, fetch.cursor),
+                Some((_, fetch)) => fetched(&context.limits, &account, line, pull, fetch.cursor),
                 None => {
-                    let kept =
-                        providers::cursor(context, &key, &state(&account, &ics::Ics, line, pull).calendar).await?;
+                    let kept = providers::cursor(
+                        context,
+                        &key,
+                        &state(&context.limits, &account, &ics::Ics, line, pull).calendar,
+                    )
+                    .await?;
                     let is_earlier = kept.position_generation < pull.generation;
-                    fetched(&account, line, pull, kept.position.filter(|_| is_earlier))
+                    fetched(&context.limits, &account, line, pull, kept.position.filter(|_| is_earlier))
                 }
             };
             lines[index].fetch = Some(fetch.clone());
@@ -266,8 +270,8 @@ pub async fn guard(context: &Context, lines: &mut [Line]) -> Result<(), Provider
 }
 
 /// What the fetch of `line` comes to behind one that left `before`.
-fn fetched(account: &Account, line: &Line, pull: &Pull, before: Option<String>) -> Fetch {
-    let state = PullState { cursor: before.clone(), ..state(account, &ics::Ics, line, pull) };
+fn fetched(limits: &Limits, account: &Account, line: &Line, pull: &Pull, before: Option<String>) -> Fetch {
+    let state = PullState { cursor: before.clone(), ..state(limits, account, &ics::Ics, line, pull) };
     let pulled = ics::Ics.answer(account, &state, &answer(pull.status, &line.headers, &line.body), line.at);
     let cursor = match pulled.next {
         Next::Done { cursor, .. } => cursor.or(before),
@@ -277,7 +281,7 @@ fn fetched(account: &Account, line: &Line, pull: &Pull, before: Option<String>) 
 }
 
 /// The pull that a line belongs to.
-fn state(account: &Account, adapter: &dyn Adapter, line: &Line, pull: &Pull) -> PullState {
+fn state(limits: &Limits, account: &Account, adapter: &dyn Adapter, line: &Line, pull: &Pull) -> PullState {
     let calendar = pull.calendar.clone().or_else(|| adapter.calendars(account).into_iter().next());
     PullState {
         generation: Generation(pull.generation),
@@ -286,6 +290,8 @@ fn state(account: &Account, adapter: &dyn Adapter, line: &Line, pull: &Pull) -> 
         cursor: pull.cursor.clone(),
         next: None,
         started: line.at,
+        dates_max: limits.ingest_dates_max,
+        series_max: limits.ingest_series_max,
     }
 }
 
@@ -338,7 +344,7 @@ async fn pulled(
     line: &Line,
     pull: &Pull,
 ) -> Result<Played, ProviderError> {
-    let state = state(account, adapter, line, pull);
+    let state = state(&context.limits, account, adapter, line, pull);
     let (number, generation) = (line.number, pull.generation);
     if let Some(Fetch { cursor, is_held: true }) = &line.fetch {
         providers::finish_pull(context, &account.key, &state.calendar, generation, cursor.clone()).await?;

@@ -84,6 +84,8 @@ pub async fn pull(
             cursor: cursor.position,
             next: None,
             started: context.clock.now(),
+            dates_max: context.limits.ingest_dates_max,
+            series_max: context.limits.ingest_series_max,
         };
         let mut pull = Pull { context, client, adapter, account, secrets, gathered: Vec::new(), sweeps: Vec::new() };
         if let Some(ended) = pull.pages(state).await? {

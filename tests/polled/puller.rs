@@ -92,6 +92,8 @@ impl Puller {
             cursor: self.cursor.clone(),
             next: None,
             started: NOW,
+            dates_max: 1_000,
+            series_max: 1_000,
         };
         for _ in 0..200 {
             let request = adapter.request(&self.account, &self.secrets, &pull).expect("a request");

@@ -106,6 +106,8 @@ impl Exchange {
                 cursor: self.cursor.clone(),
                 next: None,
                 started: self.now,
+                dates_max: 1_000,
+                series_max: 1_000,
             };
             match self.pages(state).await {
                 Ok(()) => return Ended::Done,

@@ -229,6 +229,8 @@ async fn a_link_to_another_server_is_not_followed() {
         cursor: exchange.cursor.clone(),
         next: None,
         started: exchange.now,
+        dates_max: 1_000,
+        series_max: 1_000,
     };
     let adapter = kalends::provider::adapter(Provider::Microsoft).expect("an adapter");
     assert!(adapter.request(&account, &exchange.secrets, &state).is_err());

@@ -24,7 +24,7 @@ pub fn records(account: &Account, pull: &PullState, collection: &str, href: &str
     let mut has_master = false;
     for calendar in &calendars {
         let zones = Zones::of(calendar, &Zone::utc());
-        for told in told(calendar) {
+        for told in told(calendar, pull.dates_max) {
             let Some(record) = record(account, &own, version, &told, &zones) else { continue };
             has_master |= record.source == own;
             records.push(record);
@@ -45,10 +45,10 @@ struct Told<'a> {
 }
 
 /// The events of `calendar`, those with ranges as several series without.
-fn told(calendar: &Component) -> Vec<Told<'_>> {
+fn told(calendar: &Component, dates_max: u64) -> Vec<Told<'_>> {
     let events: Vec<&Component> = calendar.children("VEVENT").collect();
     let mut steps = ranges::STEPS_MAX;
-    let stretches = ranges::apart(calendar, &events, &Zone::utc(), &mut steps);
+    let stretches = ranges::apart(calendar, &events, &Zone::utc(), dates_max, &mut steps);
     if stretches.is_empty() {
         return events.into_iter().map(|event| Told { event: Cow::Borrowed(event), from: None }).collect();
     }

@@ -96,7 +96,7 @@ impl Feed {
         let is_zooms = calendar.text("PRODID").is_some_and(|prodid| prodid.contains("zoom.us"));
         let entries = entries(calendar, is_zooms, &scope.calendar);
         self.hashes.extend(entries.iter().map(said));
-        for entry in without_ranges(calendar, entries, &floating, &zones, &mut self.steps) {
+        for entry in without_ranges(calendar, entries, &floating, &zones, pull.dates_max, &mut self.steps) {
             let record = record(&entry, &zones, &scope, pull);
             let utc = Zones::of(calendar, &Zone::utc());
             let start = record.content.start.as_ref().map(|start| utc.to_utc(start));
@@ -210,6 +210,7 @@ fn without_ranges<'a>(
     entries: Vec<Entry<'a>>,
     floating: &Zone,
     zones: &Zones,
+    dates_max: u64,
     steps: &mut u64,
 ) -> Vec<Entry<'a>> {
     let is_range = |entry: &&Entry<'_>| ranges::is_range(&entry.event);
@@ -222,7 +223,7 @@ fn without_ranges<'a>(
     }
     let mut apart: BTreeMap<String, Vec<Stretch>> = BTreeMap::new();
     for (uid, events) in ranged {
-        let stretches = ranges::apart(calendar, &events, floating, steps);
+        let stretches = ranges::apart(calendar, &events, floating, dates_max, steps);
         if !stretches.is_empty() {
             apart.insert(uid.to_owned(), stretches);
         }

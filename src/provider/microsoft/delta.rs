@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::event::{self, Mailbox, Mapped};
 use super::{address, base, immutable_ids, mailbox, reason};
-use crate::base::{Interval, Limits, Utc};
+use crate::base::{Interval, Utc};
 use crate::ical;
 use crate::merge::{Provider, Scope, SourceId, SourceRecord, Sweep, Version};
 use crate::outbound::{self, Target};
@@ -74,8 +74,8 @@ impl Progress {
     }
 
     /// Remembers a series, if its id can be.
-    fn know(&mut self, id: &str) {
-        if (self.known.len() as u64) < Limits::default().ingest_series_max && !id.contains(['#', ',']) {
+    fn know(&mut self, id: &str, series_max: u64) {
+        if (self.known.len() as u64) < series_max && !id.contains(['#', ',']) {
             self.known.insert(id.to_owned());
         }
     }
@@ -237,7 +237,7 @@ pub(super) fn answer(account: &Account, pull: &PullState, answer: &outbound::Ans
                     progress.series.remove(&id);
                     match is_gone {
                         true => drop(progress.known.remove(&id)),
-                        false => progress.know(&id),
+                        false => progress.know(&id, pull.series_max),
                     }
                 }
             }
