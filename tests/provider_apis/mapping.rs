@@ -303,7 +303,7 @@ fn differing(series: &Value, is_all_day: bool, original: &str) -> Vec<(DateOrTim
     let records: Vec<&SourceRecord> = records.iter().collect();
     let groups = join(&records);
     assert_eq!(groups.len(), 1);
-    let meeting = resolve(&records, &groups[0], &Policy::default()).meeting.expect("a meeting");
+    let meeting = resolve(&records, &groups, &groups[0], &Policy::default()).meeting.expect("a meeting");
     let shown = |instance: &Instance| match instance {
         Instance::Changed(original, event) => (original.clone(), Some(event.start.clone())),
         Instance::Cancelled(original) => (original.clone(), None),
