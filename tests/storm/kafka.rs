@@ -143,11 +143,24 @@ fn nothing_is_lost_through_kafka_with_two_workers_and_a_rebalance() {
         sea.endpoints.len(),
         begun.elapsed(),
     );
-    let status = sea.json(&["bus", "status", "--json"]);
-    assert!(status.as_array().is_some_and(|groups| groups.iter().all(|group| group["lag_records"] == 0)), "{status}");
+    nothing_is_behind(&sea);
     second.end();
     let log = std::fs::read_to_string(sea.place.data.join("worker.log")).expect("they log");
     assert!(!log.contains("panic") && !log.contains("ERROR"), "{log}");
+}
+
+/// An effect is durable before its offset is committed. What the leaving worker had in hand between the two comes again to
+/// the other one, once the group has dealt out anew: it is late by that, not lost.
+fn nothing_is_behind(sea: &Sea) {
+    let begun = Instant::now();
+    loop {
+        let status = sea.json(&["bus", "status", "--json"]);
+        if status.as_array().is_some_and(|groups| groups.iter().all(|group| group["lag_records"] == 0)) {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "nobody takes the rest: {status}");
+        std::thread::sleep(Duration::from_millis(250));
+    }
 }
 
 /// Providers' events from a topic: taken in once however often they come; what cannot be read goes to the dead letters.
