@@ -185,6 +185,22 @@ fn outside_of_availability_one_is_unavailable() {
     );
 }
 
+/// Start and end stand on one clock (RFC 5545 §3.8.2.2), as those of events do.
+#[test]
+fn a_floating_end_of_availability_is_one_of_the_clock_of_its_start() {
+    let new_york = Zone::named("America/New_York").expect("a zone everybody knows");
+    for (times, expected) in [
+        ("DTSTART;TZID=Asia/Tokyo:20260105T090000\nDTEND:20260105T180000", "20260105T000000Z/20260105T090000Z"),
+        ("DTSTART:20260105T090000Z\nDTEND:20260105T180000", "20260105T090000Z/20260105T180000Z"),
+        ("DTSTART:20260105T090000\nDTEND:20260105T180000", "20260105T140000Z/20260105T230000Z"),
+        ("DTSTART:20260105T090000\nDTEND:20260105T180000Z", "20260105T140000Z/20260105T180000Z"),
+    ] {
+        let away = format!("BEGIN:VAVAILABILITY\nUID:1\nDTSTAMP:20260101T000000Z\n{times}\nEND:VAVAILABILITY");
+        assert_eq!(busy_in(&calendar(&away), JANUARY, &new_york), [format!("U {expected}")], "{times}");
+        assert_eq!(busy_in(&event(times), JANUARY, &new_york), [format!("B {expected}")], "{times}");
+    }
+}
+
 #[test]
 fn a_higher_priority_replaces_and_equals_add_up() {
     let block = |priority: u8, kind: &str, range: (u8, u8), available: (u8, u8)| {

@@ -120,6 +120,8 @@ limits! {
     ingest_group_max, "records", 5_000, "the record is refused and counted", "Records that hang together as one meeting: a series, its exceptions, all copies.";
     ingest_dates_max, "instances", 1_000, "later instances are left out", "Instances of a feed's or an upstream object's changed rest of a series (RANGE=THISANDFUTURE) that no rule describes: they are written out.";
     ingest_series_max, "series", 1_000, "the others are read again when they are listed", "Series of a mailbox that are remembered, to be read again when an instance of one of them is removed.";
+    ingest_items_max, "items", 10_000, "the removal of one of the others has all series of the mailbox read again", "Events and occurrences of a mailbox that are remembered (11 bytes each), to know what is removed with one of them.";
+    ingest_further_bytes_max, "bytes", 64 * 1024, "the rest is left out", "What comes along of one event of a feed or an upstream server as it is: properties and alarms that mean nothing to us.";
     ingest_answer_bytes_max, "bytes", 32 * 1024 * 1024, "the pull is given up and tried again", "One answer of a provider's API, or a feed.";
     ingest_unproven_bytes_max, "bytes", 64 * 1024 * 1024, "503 with Retry-After", "Bodies of deliveries to hooks in memory before it is proven whose they are, all together, beyond the first 16 KiB of each.";
     // Delivery

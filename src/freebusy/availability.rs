@@ -94,7 +94,8 @@ fn busy_type(availability: &Component) -> BusyType {
 /// The time that a VAVAILABILITY speaks of; open where it has no DTSTART, and where it has neither DTEND nor DURATION.
 fn range_of(availability: &Component, zones: &Zones) -> Interval {
     let start = availability.date("DTSTART").ok().flatten();
-    let end = availability.date("DTEND").ok().flatten().map(|end| zones.to_utc(&end));
+    let beside = |end: DateOrTime| start.as_ref().map_or_else(|| end.clone(), |start| end.beside(start));
+    let end = availability.date("DTEND").ok().flatten().map(|end| zones.to_utc(&beside(end)));
     let length = availability.duration("DURATION").ok().flatten();
     let from = start.as_ref().map_or(Utc::MIN, |start| zones.to_utc(start));
     let after = || Some(after(start.as_ref()?, length?, zones));

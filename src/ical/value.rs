@@ -133,6 +133,16 @@ impl DateOrTime {
             Self::Zoned(_, tzid) => Self::Zoned(local, tzid.clone()),
         }
     }
+
+    /// What it means beside `start`, the DTSTART of its component. Both must be of one form (RFC 5545 §3.8.2.2), so that with a
+    /// floating time a TZID or Z was forgotten: the clock that is meant is the start's.
+    #[must_use]
+    pub fn beside(&self, start: &Self) -> Self {
+        match (self, start) {
+            (Self::Floating(local), Self::Zoned(..) | Self::Utc(_)) => start.at(*local),
+            _ => self.clone(),
+        }
+    }
 }
 
 /// The value as it stands behind the colon: `20240110`, `20240110T090000` or `20240110T090000Z`. The TZID

@@ -59,20 +59,34 @@ macro_rules! fields {
         }
     };
     (
-        $($old:ident $older:ident: $was:ty, $meant:literal;)*
-        @later $($new:ident $newer:ident: $is:ty, $means:literal;)*
+        $($first:ident $firsts:ident: $was:ty, $meant:literal;)*
+        @second $($second:ident $seconds:ident: $became:ty, $meaning:literal;)*
+        @third $($third:ident $thirds:ident: $is:ty, $means:literal;)*
     ) => {
-        fields!(@all $($old $older: $was, $meant;)* $($new $newer: $is, $means;)*);
+        fields!(@all $($first $firsts: $was, $meant;)* $($second $seconds: $became, $meaning;)* $($third $thirds: $is, $means;)*);
 
-        /// [`Content`] as it was kept before it had all of its fields.
+        /// [`Content`] as it was kept at first.
         #[derive(Deserialize)]
-        struct Before {
-            $($old: Option<$was>,)*
+        pub struct FirstContent {
+            $($first: Option<$was>,)*
         }
 
-        impl From<Before> for Content {
-            fn from(before: Before) -> Self {
-                Self { $($old: before.$old,)* $($new: None,)* }
+        impl From<FirstContent> for Content {
+            fn from(earlier: FirstContent) -> Self {
+                Self { $($first: earlier.$first,)* ..Self::default() }
+            }
+        }
+
+        /// [`Content`] as it was kept when it had the first two sets of its fields.
+        #[derive(Deserialize)]
+        pub struct SecondContent {
+            $($first: Option<$was>,)*
+            $($second: Option<$became>,)*
+        }
+
+        impl From<SecondContent> for Content {
+            fn from(earlier: SecondContent) -> Self {
+                Self { $($first: earlier.$first,)* $($second: earlier.$second,)* ..Self::default() }
             }
         }
     };
@@ -108,17 +122,14 @@ fields! {
     sequence Sequence: i64, "SEQUENCE (RFC 5545 §3.8.7.4).";
     url Url: String, "The event's page at the provider.";
     categories Categories: Vec<String>, "Labels.";
-    @later
+    @second
     conferences Conferences: Vec<Conference>, "Further ways to join, beside `join_url` (CONFERENCE, RFC 7986): by telephone, a stream to watch.";
     attachments Attachments: Vec<Attachment>, "Documents, by where they are.";
     geo Geo: String, "Where on earth: latitude and longitude as GEO has them.";
     priority Priority: u8, "PRIORITY: 1 is the highest, 9 the lowest.";
     color Color: String, "COLOR (RFC 7986): the name of a colour.";
-}
-
-/// Reads a [`Content`] of a record that was kept before there were all of today's fields.
-pub(super) fn before<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Content, D::Error> {
-    Before::deserialize(from).map(Content::from)
+    @third
+    further Further: String, "What no other field has, as the lines of a VEVENT: see [`super::further`].";
 }
 
 /// A hash that is the same on all machines and for ever: the first bytes of SHA-256 over the stored form.

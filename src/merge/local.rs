@@ -6,7 +6,7 @@ use super::content::hash;
 use super::join::Kind;
 use super::meeting::Why;
 use super::resolve::View;
-use super::{Attendee, Content, End, Event, Field, Instance, Meeting, Part, Recurrence, SourceRecord, time};
+use super::{Attendee, Content, End, Event, Field, Instance, Meeting, Part, Recurrence, SourceRecord, further, time};
 use crate::base::Utc;
 use crate::ical::DateOrTime;
 use crate::zone::Zone;
@@ -118,6 +118,9 @@ fn apply(
             continue;
         }
         set(event, recurrence.as_deref_mut(), *field, &edit.content, &view.policy.addresses);
+        if *field == Field::Location {
+            event.further = further::without_place(&event.further);
+        }
         view.decide(*field, instance, edit, "edited here, and not changed at the source since");
         applied = true;
     }

@@ -98,6 +98,8 @@ pub struct Event {
     pub priority: Option<u8>,
     /// COLOR.
     pub color: Option<String>,
+    /// What none of these has: see [`super::further`]. May be empty.
+    pub further: String,
 }
 
 /// An instance that differs from the series.

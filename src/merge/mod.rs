@@ -11,6 +11,7 @@
 mod content;
 mod edit;
 mod face;
+mod further;
 mod identity;
 mod instances;
 mod join;
@@ -25,11 +26,12 @@ mod version;
 mod write;
 
 pub use content::{
-    Answer, Attachment, Attendee, AttendeeKind, Conference, Content, End, Field, Mention, MentionKind, Orphan, Part,
-    Person, Presence, Recurrence, Response, Role, Status, Transparency, Visibility,
+    Answer, Attachment, Attendee, AttendeeKind, Conference, Content, End, Field, FirstContent, Mention, MentionKind,
+    Orphan, Part, Person, Presence, Recurrence, Response, Role, SecondContent, Status, Transparency, Visibility,
 };
 pub use edit::{edits, removal};
 pub use face::{Face, face, unseen};
+pub use further::further;
 pub use identity::{join_ids, join_links, normalise_uid};
 pub use join::{Group, Keys, join, keys};
 pub use local::local_edit;

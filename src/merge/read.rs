@@ -3,7 +3,7 @@
 use super::content::AttendeeKind;
 use super::{
     Attachment, Attendee, Conference, Content, End, Part, Person, Recurrence, Response, Status, Transparency,
-    Visibility,
+    Visibility, further,
 };
 use crate::ical::{Component, DateOrTime, Property, ValueError};
 use crate::zone::{Zone, Zones};
@@ -69,7 +69,7 @@ pub fn known_time(value: &DateOrTime, zones: &Zones) -> DateOrTime {
 
 fn end(event: &Component, start: Option<&DateOrTime>, zones: &Zones) -> Result<Option<End>, ValueError> {
     if let Some(end) = event.date("DTEND")? {
-        return Ok(Some(End::At(known_time(&end, zones))));
+        return Ok(Some(beside(&end, event.date("DTSTART")?.as_ref(), zones)));
     }
     let (Some(length), Some(start)) = (event.duration("DURATION")?, start) else { return Ok(None) };
     if length.is_negative() {
@@ -80,6 +80,18 @@ fn end(event: &Component, start: Option<&DateOrTime>, zones: &Zones) -> Result<O
         Some(local) if length.days > 0 && length.seconds == 0 => Some(End::At(start.at(local))),
         _ => Some(End::After(length.days.saturating_mul(super::time::DAY).saturating_add(length.seconds))),
     })
+}
+
+/// What `end` means beside `start`, as in [`crate::recur`].
+fn beside(end: &DateOrTime, start: Option<&DateOrTime>, zones: &Zones) -> End {
+    let end = start.map_or_else(|| end.clone(), |start| end.beside(start));
+    match start {
+        // Two clocks: only the length is known.
+        Some(start @ DateOrTime::Floating(_)) if matches!(end, DateOrTime::Zoned(..) | DateOrTime::Utc(_)) => {
+            End::After((zones.to_utc(&end).0 - zones.to_utc(start).0).max(0))
+        }
+        _ => End::At(known_time(&end, zones)),
+    }
 }
 
 /// The recurrence of `event`.
@@ -218,13 +230,7 @@ fn attendee(property: &Property) -> Attendee {
 
 /// Minutes before the start, of the alarms that are so.
 fn reminders(event: &Component) -> Vec<i64> {
-    let triggers = event.children("VALARM").filter_map(|alarm| alarm.property("TRIGGER"));
-    let relative = triggers.filter(|trigger| !trigger.param_is("RELATED", "END") && !trigger.value_is("DATE-TIME"));
-    let lengths = relative.filter_map(|trigger| trigger.duration().ok());
-    let mut minutes: Vec<i64> = lengths
-        .map(|length| -(length.days.saturating_mul(1440).saturating_add(length.seconds / 60)))
-        .filter(|minutes| (0..=525_600).contains(minutes))
-        .collect();
+    let mut minutes: Vec<i64> = event.children("VALARM").filter_map(further::minutes).collect();
     minutes.sort_unstable();
     minutes.dedup();
     minutes

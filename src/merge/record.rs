@@ -87,21 +87,20 @@ pub struct SourceRecord {
     pub content: Content,
 }
 
-/// A [`SourceRecord`] as it was kept before its content had all of today's fields.
+/// A [`SourceRecord`] as it was kept before its content had all of today's fields: `C` is the content of that time.
 #[derive(Deserialize)]
-pub struct EarlierRecord {
+pub struct EarlierRecord<C> {
     source: SourceId,
     whole: Option<Version>,
     versions: BTreeMap<Field, Version>,
     over: BTreeMap<Field, u64>,
-    #[serde(deserialize_with = "super::content::before")]
-    content: Content,
+    content: C,
 }
 
-impl From<EarlierRecord> for SourceRecord {
-    fn from(earlier: EarlierRecord) -> Self {
+impl<C: Into<Content>> From<EarlierRecord<C>> for SourceRecord {
+    fn from(earlier: EarlierRecord<C>) -> Self {
         let EarlierRecord { source, whole, versions, over, content } = earlier;
-        Self { source, whole, versions, over, content }
+        Self { source, whole, versions, over, content: content.into() }
     }
 }
 

@@ -9,7 +9,7 @@ use super::meeting::{Decided, Joined, LeftOut, Why};
 use super::{
     Answer, Content, DeletePolicy, Event, Explanation, Field, Group, Instance, Meeting, MentionKind, Orphan, Part,
     Policy, Presence, Provider, Recurrence, Resolved, Response, Role, SourceId, SourceRecord, Status, Transparency,
-    Visibility, instances, local, time, write,
+    Visibility, further, instances, local, time, write,
 };
 use crate::base::Utc;
 use crate::ical::DateOrTime;
@@ -318,7 +318,7 @@ impl<'a> View<'a> {
                 self.first(Field::$field, instance, records).and_then(|record| record.content.$name.clone())
             };
         }
-        Some(Event {
+        let mut event = Event {
             title: pick!(Title, title).map(clean).unwrap_or_default(),
             description: pick!(Description, description).map(clean).unwrap_or_default(),
             location: pick!(Location, location).map(clean).unwrap_or_default(),
@@ -339,17 +339,27 @@ impl<'a> View<'a> {
             geo: pick!(Geo, geo),
             priority: pick!(Priority, priority),
             color: pick!(Color, color),
-        })
+            further: String::new(),
+        };
+        if let Some(told) = self.first(Field::Further, instance, records) {
+            event.further = beside(&told.content, &event);
+        }
+        Some(event)
     }
 
     /// Where to join: the best copy's link, but a call's own word for its link (its password changes), and none to a call that
-    /// is deleted.
+    /// is deleted. An instance that is an event of its own and names none has none, whatever its series has.
     fn join_url(&mut self, instance: Option<Utc>, records: &[&SourceRecord]) -> Option<String> {
         let calls: Vec<&SourceRecord> =
             self.of_kind(&[Kind::Chat, Kind::Call]).into_iter().filter(|record| record.is_live()).collect();
         let all: Vec<&SourceRecord> = records.iter().copied().chain(calls.iter().copied()).collect();
-        for record in all {
-            let Some((id, url)) = self.link_of(&record.content) else { continue };
+        for (place, record) in all.into_iter().enumerate() {
+            let Some((id, url)) = self.link_of(&record.content) else {
+                if place + 1 < records.len() && says_empty(record, Field::JoinUrl) {
+                    return None;
+                }
+                continue;
+            };
             let own = calls
                 .iter()
                 .find(|call| call.kind() == Kind::Call && id.as_deref() == Some(&format!("zoom:{}", call.series().id)));
@@ -492,8 +502,20 @@ fn says_empty(record: &SourceRecord, field: Field) -> bool {
 
 /// Whether an event that has none of it does not have the property at all.
 fn is_left_out(field: Field) -> bool {
-    use Field::{Attachments, Color, Conferences, Geo, Priority, Url};
-    matches!(field, Attachments | Color | Conferences | Geo | Priority | Url)
+    use Field::{Attachments, Color, Conferences, Further, Geo, JoinUrl, Priority, Url};
+    matches!(field, Attachments | Color | Conferences | Further | Geo | JoinUrl | Priority | Url)
+}
+
+/// What `content` says further, beside an `event` whose place and people may be those of another copy.
+fn beside(content: &Content, event: &Event) -> String {
+    let mut said = content.further.clone().unwrap_or_default();
+    if content.location.as_deref().unwrap_or_default() != event.location {
+        said = further::without_place(&said);
+    }
+    if content.attendees.as_deref().unwrap_or_default() != event.attendees {
+        said = further::without_people(&said);
+    }
+    said
 }
 
 /// Rule 5, the best first.

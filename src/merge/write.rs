@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::content::AttendeeKind;
 use super::{
     Attachment, Attendee, Conference, Event, Instance, Meeting, Person, Recurrence, Status, Transparency, Visibility,
-    time,
+    further, time,
 };
 use crate::base::Utc;
 use crate::ical::{Component, DateOrTime, Property, new_calendar, used_tzids};
@@ -104,7 +104,9 @@ fn component(meeting: &Meeting, event: &Event, original: Option<&DateOrTime>) ->
     attendees.dedup_by_key(|one| one.person.email.to_lowercase());
     component.properties.extend(attendees.into_iter().map(attendee));
     component.properties.extend(links(event));
-    component.components.extend(event.reminders.iter().map(|minutes| alarm(*minutes, &event.title)));
+    let done = further::dress(&mut component, &event.further, &event.reminders);
+    let missing = event.reminders.iter().filter(|minutes| !done.contains(minutes));
+    component.components.extend(missing.map(|minutes| alarm(*minutes, &event.title)));
     component
 }
 
@@ -159,7 +161,7 @@ fn links(event: &Event) -> Vec<Property> {
     let url = event.url.as_ref().map(|url| Property::new("URL", url.as_str()));
     let labels: Vec<String> = event.categories.iter().map(|label| crate::ical::escape_text(label)).collect();
     let labels = (!labels.is_empty()).then(|| Property::new("CATEGORIES", labels.join(",")));
-    let further = event.conferences.iter().filter(|one| Some(&one.uri) != event.join_url.as_ref()).map(further);
+    let further = event.conferences.iter().filter(|one| Some(&one.uri) != event.join_url.as_ref()).map(way_to_join);
     let attached = event.attachments.iter().map(attached);
     let geo = event.geo.as_ref().map(|geo| Property::new("GEO", geo.as_str()));
     let priority = event.priority.map(|priority| Property::new("PRIORITY", priority.to_string()));
@@ -168,7 +170,7 @@ fn links(event: &Event) -> Vec<Property> {
     links.chain(attached).chain(geo).chain(priority).chain(color).collect()
 }
 
-fn further(conference: &Conference) -> Property {
+fn way_to_join(conference: &Conference) -> Property {
     let mut property = Property::new("CONFERENCE", conference.uri.as_str()).with_param("VALUE", "URI");
     if let Some((first, others)) = conference.features.split_first() {
         let mut features = crate::ical::Param::new("FEATURE", first);

@@ -218,6 +218,10 @@ pub struct PullState {
     pub dates_max: u64,
     /// The limit `ingest_series_max`.
     pub series_max: u64,
+    /// The limit `ingest_items_max`.
+    pub items_max: u64,
+    /// The limit `ingest_further_bytes_max`.
+    pub further_bytes_max: u64,
 }
 
 impl PullState {

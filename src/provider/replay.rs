@@ -292,6 +292,8 @@ fn state(limits: &Limits, account: &Account, adapter: &dyn Adapter, line: &Line,
         started: line.at,
         dates_max: limits.ingest_dates_max,
         series_max: limits.ingest_series_max,
+        items_max: limits.ingest_items_max,
+        further_bytes_max: limits.ingest_further_bytes_max,
     }
 }
 

@@ -86,6 +86,8 @@ pub async fn pull(
             started: context.clock.now(),
             dates_max: context.limits.ingest_dates_max,
             series_max: context.limits.ingest_series_max,
+            items_max: context.limits.ingest_items_max,
+            further_bytes_max: context.limits.ingest_further_bytes_max,
         };
         let mut pull = Pull { context, client, adapter, account, secrets, gathered: Vec::new(), sweeps: Vec::new() };
         if let Some(ended) = pull.pages(state).await? {

@@ -106,13 +106,9 @@ impl Anchor {
         self.zone_of(value, zones).utc_of(local)
     }
 
-    /// The zone that `value`, which stands beside this start, is read in. With a floating time a TZID or Z was forgotten: the
-    /// clock that is meant is the start's.
+    /// The zone that `value`, which stands beside this start, is read in.
     pub fn zone_of(&self, value: &DateOrTime, zones: &Zones) -> Zone {
-        match value {
-            DateOrTime::Floating(_) => self.zone.clone(),
-            _ => zones.zone_of(value),
-        }
+        zones.zone_of(&value.beside(&self.start))
     }
 
     /// The end of the occurrence that is the component's own.

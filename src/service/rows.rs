@@ -37,9 +37,31 @@ pub fn decode_since<Old: DeserializeOwned, T: DeserializeOwned + From<Old>>(
     what: &str,
 ) -> Result<T, StoreError> {
     match row.first() {
-        Some(found) if found.checked_add(1) == Some(version) => decode::<Old>(*found, row, what).map(T::from),
+        Some(found) if is_before(*found, 1, version) => decode::<Old>(*found, row, what).map(T::from),
         _ => decode(version, row, what),
     }
+}
+
+/// As [`decode_since`]; a row of two versions before is read as the `Older` that it was then.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_since_older<Older: DeserializeOwned, Old: DeserializeOwned, T>(
+    version: u8,
+    row: &[u8],
+    what: &str,
+) -> Result<T, StoreError>
+where
+    T: DeserializeOwned + From<Old> + From<Older>,
+{
+    match row.first() {
+        Some(found) if is_before(*found, 2, version) => decode::<Older>(*found, row, what).map(T::from),
+        _ => decode_since::<Old, T>(version, row, what),
+    }
+}
+
+fn is_before(found: u8, versions: u8, version: u8) -> bool {
+    found.checked_add(versions) == Some(version)
 }
 
 #[cfg(test)]

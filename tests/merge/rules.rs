@@ -63,6 +63,35 @@ fn exceptions_wait_for_their_series_and_are_part_of_it_then() {
     assert_eq!(json["duration_s"], 1800);
 }
 
+/// What an API's exception does not list it has from its series; one that comes as an event of its own lacks what it lacks.
+#[test]
+fn an_exception_has_the_link_of_its_series_where_its_source_means_it() {
+    let link =
+        |content: Content| Content { join_url: Some("https://meet.google.com/abc-defg-hij".to_owned()), ..content };
+    for (source, orphan, inherits) in [
+        (google as fn(&str) -> SourceId, Orphan::Waits, true),
+        (microsoft, Orphan::Waits, true),
+        (feed, Orphan::Stands, false),
+    ] {
+        for own in [None, Some("https://meet.google.com/xyz-defg-hij")] {
+            let mut world = World::of(&[]);
+            world.take(whole(source("m1"), version(1, 10), link(series(Role::Attendee))));
+            let part = Part::Instance { series: "m1".to_owned(), original_start: berlin("20261117T100000"), orphan };
+            let content = Content {
+                part: Some(part),
+                recurrence: None,
+                join_url: own.map(str::to_owned),
+                ..series(Role::Attendee)
+            };
+            world.take(whole(source("m1_1117"), version(1, 20), content));
+            let meeting = world.only();
+            let Some(Instance::Changed(_, event)) = meeting.instances.values().next() else { panic!("an exception") };
+            let expected = own.map(str::to_owned).or_else(|| meeting.event.join_url.clone().filter(|_| inherits));
+            assert_eq!(event.join_url, expected, "{:?}", source("x").provider);
+        }
+    }
+}
+
 #[test]
 fn the_object_is_valid_and_says_what_the_summary_says() {
     let mut world = World::of(&["mara@northwind.example"]);

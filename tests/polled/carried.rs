@@ -2,9 +2,11 @@
 
 use kalends::ical::{CalendarObject, Component};
 use kalends::merge::{Provider, to_ical};
+use kalends::server::Options;
 
-use crate::fakes::{Api, Asked, Fake, Record, Reply};
 use crate::puller::{Ended, Puller};
+use crate::sockets::{TestServer, request};
+use crate::told::{calendar, told};
 
 const EVENT: &str = "BEGIN:VEVENT
 UID:full
@@ -28,38 +30,6 @@ ATTACH:CID:part3@example
 ATTACH:data:text/plain,x
 END:VEVENT
 ";
-
-#[derive(Debug, Default)]
-struct Told {
-    record: Record,
-    body: String,
-}
-
-impl Api for Told {
-    fn record(&mut self) -> &mut Record {
-        &mut self.record
-    }
-
-    fn kind(&self, _asked: &Asked) -> &'static str {
-        "feed"
-    }
-
-    fn answer(&mut self, asked: &Asked) -> Reply {
-        let etag = format!("\"{}\"", self.body.len());
-        if asked.header("if-none-match") == Some(&etag) {
-            return Reply::empty(304);
-        }
-        Reply { body: self.body.clone(), ..Reply::empty(200).header("etag", &etag) }
-    }
-}
-
-fn told(event: &str) -> (Fake<Told>, Puller) {
-    let body = format!("BEGIN:VCALENDAR\nVERSION:2.0\n{event}END:VCALENDAR\n");
-    let fake = Fake::start(|_| Told { body, ..Told::default() });
-    let mut puller = Puller::new(Provider::Ics, None, vec![format!("{}/x.ics", fake.url())]);
-    assert!(matches!(puller.pull(), Ended::Done(_)));
-    (fake, puller)
-}
 
 fn shown(puller: &Puller) -> Component {
     let text = to_ical(&puller.world.only());
@@ -107,13 +77,163 @@ fn what_people_would_miss_comes_along() {
         })
         .map(|line| format!("{line}\n"))
         .collect();
-    fake.state().body = format!("BEGIN:VCALENDAR\nVERSION:2.0\n{without}END:VCALENDAR\n");
+    fake.state().body = calendar(&without);
     puller.pull();
     let event = shown(&puller);
     for name in ["GEO", "PRIORITY", "COLOR", "ATTACH"] {
         assert_eq!(all(&event, name), Vec::<String>::new(), "{name}");
     }
     assert_eq!(all(&event, "CONFERENCE").len(), 1);
+}
+
+/// The event with this title in the only object there is.
+fn titled(puller: &Puller, title: &str) -> Component {
+    let text = to_ical(&puller.world.only());
+    let object = CalendarObject::parse(text.as_bytes(), &kalends::base::Limits::default()).expect("an object");
+    let mut events = object.calendar.components.into_iter();
+    events.find(|one| one.text("SUMMARY").is_some_and(|text| text == title)).expect("the event")
+}
+
+#[test]
+fn an_override_without_a_link_has_none() {
+    let other =
+        "BEGIN:VEVENT\nUID:full\nRECURRENCE-ID:20261202T090000Z\nDTSTART:20261202T100000Z\nSUMMARY:In the garden\n";
+    for (link, shown) in [
+        ("", None),
+        ("CONFERENCE;VALUE=URI:https://video.example/join?x=2\n", Some("https://video.example/join?x=2")),
+        ("DESCRIPTION:https://meet.google.com/abc-defg-hij\n", Some("https://meet.google.com/abc-defg-hij")),
+    ] {
+        for more in ["", "LOCATION:https://us06web.zoom.us/j/84512345678\n"] {
+            let series = EVENT.replace("DURATION", &format!("{more}RRULE:FREQ=DAILY;COUNT=3\nDURATION"));
+            let (_fake, puller) = told(&format!("{series}{other}{link}END:VEVENT\n"));
+            assert_eq!(all(&titled(&puller, "All of it"), "CONFERENCE").len(), 2);
+            let found = all(&titled(&puller, "In the garden"), "CONFERENCE");
+            assert_eq!(found, shown.into_iter().collect::<Vec<_>>(), "{link}{more}");
+        }
+    }
+}
+
+/// What no field has, as a server and a feed may say it.
+const FURTHER: &str = "BEGIN:VEVENT
+UID:further
+DTSTAMP:20261101T000000Z
+DTSTART:20261201T090000Z
+DURATION:PT1H
+SUMMARY;LANGUAGE=de:Fest
+LOCATION;ALTREP=\"https://places.example/1\":Halle
+ORGANIZER;CN=Jo;SENT-BY=\"mailto:office@x.example\":mailto:jo@x.example
+ATTENDEE;CUTYPE=GROUP;RSVP=TRUE;DELEGATED-FROM=\"mailto:b@x.example\";SCHEDULE-STATUS=1.2:mailto:all@x.example
+COMMENT;X-TAG=1:Bring cake\\, please
+CONTACT:Jo\\, tel. 1
+RESOURCES:Beamer,Stove
+RELATED-TO;RELTYPE=PARENT:parent@x.example
+REQUEST-STATUS:2.0;Success
+X-APPLE-STRUCTURED-LOCATION;VALUE=URI;X-APPLE-RADIUS=70;X-TITLE=Halle:geo:52.5,13.4
+X-ANYTHING;VALUE=INTEGER:7
+SOME-IANA-THING:x
+X-ALT-DESC;FMTTYPE=text/html:<b>x</b>
+BEGIN:VALARM
+ACTION:DISPLAY
+TRIGGER;VALUE=DATE-TIME:20261130T170000Z
+DESCRIPTION:Bake
+UID:alarm-1
+END:VALARM
+BEGIN:VALARM
+ACTION:EMAIL
+TRIGGER:-PT1H
+SUMMARY:Soon
+DESCRIPTION:Go
+ATTENDEE:mailto:Mara@northwind.example
+END:VALARM
+BEGIN:VALARM
+ACTION:AUDIO
+TRIGGER;RELATED=END:PT0S
+ATTACH;VALUE=URI:Basso
+END:VALARM
+BEGIN:VALARM
+ACTION:EMAIL
+TRIGGER:-PT30M
+SUMMARY:Soon
+DESCRIPTION:Go
+ATTENDEE:mailto:stranger@x.example
+END:VALARM
+END:VEVENT
+";
+
+/// Each line that is expected of what `FURTHER` says, unfolded.
+fn further_is_all_there(text: &str) {
+    let text = text.replace("\r\n ", "");
+    for line in FURTHER.lines().skip_while(|line| !line.starts_with("COMMENT")) {
+        let is_left_out = line.starts_with("X-ALT-DESC") || line.contains("stranger@x.example");
+        assert_eq!(text.lines().any(|one| one == line), !is_left_out, "{line}\n{text}");
+    }
+    for line in [
+        "SUMMARY;LANGUAGE=de:Fest",
+        "LOCATION;ALTREP=\"https://places.example/1\":Halle",
+        "ORGANIZER;CN=Jo;SENT-BY=\"mailto:office@x.example\":mailto:jo@x.example",
+    ] {
+        assert!(text.lines().any(|one| one == line), "{line}\n{text}");
+    }
+    let group = text.lines().find(|line| line.ends_with(":mailto:all@x.example")).expect("the group");
+    assert!(group.contains(";RSVP=TRUE") && group.contains(";CUTYPE=GROUP") && !group.contains("SCHEDULE"), "{group}");
+    let mails = text.lines().filter(|line| *line == "ACTION:EMAIL").count();
+    let triggers: Vec<&str> = text.lines().filter(|line| line.starts_with("TRIGGER")).collect();
+    assert_eq!((mails, triggers.len()), (1, 4), "none mails a stranger, none is there twice: {triggers:?}");
+}
+
+#[test]
+fn what_no_field_has_comes_along_from_a_feed() {
+    let (fake, mut puller) = told(FURTHER);
+    further_is_all_there(&to_ical(&puller.world.only()));
+    // What the source takes away is gone.
+    let without: Vec<&str> =
+        FURTHER.lines().filter(|line| !line.starts_with("X-") && !line.starts_with("COM")).collect();
+    fake.state().body = calendar(&format!("{}\n", without.join("\n")));
+    puller.pull();
+    let text = to_ical(&puller.world.only());
+    assert!(text.contains("CONTACT:") && !text.contains("COMMENT") && !text.contains("X-ANYTHING"), "{text}");
+}
+
+#[test]
+fn what_no_field_has_comes_along_from_an_upstream_server() {
+    let server = TestServer::start(kalends::base::Limits::default(), Options::default());
+    server.user("mara", "a long password");
+    let put = request("PUT", "/dav/calendars/mara/default/a.ics").login("mara", "a long password");
+    let text = calendar(&FURTHER.replace("BEGIN:VALARM", "BEGIN:VALARM\nX-SEEN:1")).replace('\n', "\r\n");
+    let answer = put.header("Content-Type", "text/calendar").body(text.as_str()).send(server.address);
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    let base = format!("http://{}", server.address);
+    let mut puller = Puller::new(Provider::Caldav, Some(base), Vec::new()).password("mara", "a long password");
+    assert_eq!(puller.pull(), Ended::Done(None));
+    further_is_all_there(&to_ical(&puller.world.only()));
+}
+
+#[test]
+fn an_override_has_its_own_further_lines_and_no_others() {
+    let series = FURTHER.replace("DURATION", "RRULE:FREQ=DAILY;COUNT=3\nDURATION");
+    let other =
+        "BEGIN:VEVENT\nUID:further\nRECURRENCE-ID:20261202T090000Z\nDTSTART:20261202T100000Z\nSUMMARY:Else\nX-OWN:1\n";
+    let (_fake, puller) = told(&format!("{series}{other}END:VEVENT\n"));
+    let found = titled(&puller, "Else");
+    assert_eq!((all(&found, "X-OWN").len(), all(&found, "COMMENT").len(), found.components.len()), (1, 0, 0));
+}
+
+#[test]
+fn a_floating_end_is_one_of_the_clock_of_its_start() {
+    for (times, minutes) in [
+        ("DTSTART;TZID=America/New_York:20261201T090000\nDTEND:20261201T100000", 60),
+        ("DTSTART:20261201T090000Z\nDTEND:20261201T100000", 60),
+        ("DTSTART:20261201T090000\nDTEND:20261201T100000", 60),
+        ("DTSTART:20261201T090000\nDTEND;TZID=Europe/Berlin:20261201T113000", 150),
+        ("DTSTART:20261201T090000\nDTEND;TZID=Europe/London:20261201T103000", 150),
+        ("DTSTART:20261201T090000\nDTEND;TZID=Asia/Tokyo:20261201T100000", 0),
+    ] {
+        let floating = "X-WR-TIMEZONE:Europe/Berlin\n";
+        let (_fake, puller) = told(&format!("{floating}BEGIN:VEVENT\nUID:a\n{times}\nSUMMARY:A\nEND:VEVENT\n"));
+        let event = shown(&puller);
+        let local = |name: &str| event.date(name).expect("a time").expect("there").local();
+        assert_eq!((local("DTEND") - local("DTSTART")).num_minutes(), minutes, "{times}");
+    }
 }
 
 #[test]
@@ -130,13 +250,7 @@ CONFERENCE;VALUE=URI;FEATURE=VIDEO:https://video.example/join?x=2
 END:VEVENT
 ";
     let (_fake, puller) = told(&format!("{series}{other}"));
-    let text = to_ical(&puller.world.only());
-    let object = CalendarObject::parse(text.as_bytes(), &kalends::base::Limits::default()).expect("an object");
-    let of = |title: &str| {
-        let mut events = object.calendar.components.iter();
-        events.find(|one| one.text("SUMMARY").is_some_and(|text| text == title)).expect("the event")
-    };
-    let (series, other) = (of("All of it"), of("Elsewhere"));
+    let (series, other) = (&titled(&puller, "All of it"), &titled(&puller, "Elsewhere"));
     for name in ["URL", "GEO", "PRIORITY", "COLOR", "ATTACH", "CATEGORIES"] {
         assert_eq!(all(series, name).len(), 1, "{name}");
         assert_eq!(all(other, name), Vec::<String>::new(), "{name}");
@@ -167,7 +281,7 @@ fn a_feed_that_was_read_by_an_earlier_version_is_read_again() {
     let (_fake, mut puller) = told(EVENT);
     assert_eq!((puller.pull(), puller.brought), (Ended::Done(None), 0));
     let cursor = puller.cursor.take().expect("a cursor");
-    puller.cursor = Some(cursor.replace("\"reading\":1", "\"reading\":0"));
+    puller.cursor = Some(cursor.replace("\"reading\":2", "\"reading\":1"));
     assert_eq!((puller.pull(), puller.brought), (Ended::Done(None), 1));
     assert_eq!((puller.pull(), puller.brought), (Ended::Done(None), 0));
 }

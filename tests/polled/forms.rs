@@ -3,39 +3,15 @@
 
 use kalends::base::{Interval, Limits, Utc};
 use kalends::ical::CalendarObject;
-use kalends::merge::{Provider, to_ical};
+use kalends::merge::to_ical;
 use kalends::recur::{Budget, Series};
 use kalends::zone::Zone;
 
-use crate::fakes::{Api, Asked, Fake, Record, Reply};
-use crate::puller::{Ended, Puller};
-
-#[derive(Debug, Default)]
-struct Told {
-    record: Record,
-    body: String,
-}
-
-impl Api for Told {
-    fn record(&mut self) -> &mut Record {
-        &mut self.record
-    }
-
-    fn kind(&self, _asked: &Asked) -> &'static str {
-        "feed"
-    }
-
-    fn answer(&mut self, _asked: &Asked) -> Reply {
-        Reply { body: self.body.clone(), ..Reply::empty(200) }
-    }
-}
+use crate::told::told;
 
 /// Titles and starts of all occurrences that a feed of these events shows, in UTC.
 fn shown(events: &[String]) -> Vec<String> {
-    let body = format!("BEGIN:VCALENDAR\nVERSION:2.0\n{}END:VCALENDAR\n", events.concat());
-    let fake = Fake::start(|_| Told { body, ..Told::default() });
-    let mut puller = Puller::new(Provider::Ics, None, vec![format!("{}/x.ics", fake.url())]);
-    assert!(matches!(puller.pull(), Ended::Done(_)));
+    let (_fake, puller) = told(&events.concat());
     let mut shown = Vec::new();
     for meeting in puller.world.meetings() {
         let text = to_ical(&meeting);

@@ -11,6 +11,7 @@ mod ranges;
 mod samples;
 #[path = "../sockets/mod.rs"]
 mod sockets;
+mod told;
 mod upstream;
 #[path = "../merge/world.rs"]
 #[allow(dead_code, reason = "made for another binary")]

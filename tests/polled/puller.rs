@@ -94,6 +94,8 @@ impl Puller {
             started: NOW,
             dates_max: 1_000,
             series_max: 1_000,
+            items_max: 1_000,
+            further_bytes_max: 65_536,
         };
         for _ in 0..200 {
             let request = adapter.request(&self.account, &self.secrets, &pull).expect("a request");

@@ -108,6 +108,8 @@ impl Exchange {
                 started: self.now,
                 dates_max: 1_000,
                 series_max: 1_000,
+                items_max: 1_000,
+                further_bytes_max: 65_536,
             };
             match self.pages(state).await {
                 Ok(()) => return Ended::Done,

@@ -281,7 +281,10 @@ fn microsoft_series_with_exceptions_and_cancelled_days() {
     assert_eq!(instance(&whole_day[0]), instance(&moved), "a day in a series of times is the same instance");
     assert_eq!(times(&whole_day[0].content), between(date("20261118"), date("20261119")));
     let bare = microsoft::map(&sample("microsoft/event_occurrence_bare_as_in_delta.json"), &mailbox());
-    assert_eq!(bare, Ok(microsoft::Mapped::Occurrence("AAkALgSeriesMaster01".into())));
+    assert_eq!(
+        bare,
+        Ok(microsoft::Mapped::Occurrence { id: "AAkALgOcc1110".into(), series: "AAkALgSeriesMaster01".into() })
+    );
     let removed = microsoft::map(&sample("microsoft/removed.json"), &mailbox());
     assert_eq!(removed, Ok(microsoft::Mapped::Removed("AAkALgGone".into())));
 }

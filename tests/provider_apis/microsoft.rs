@@ -116,11 +116,62 @@ async fn an_occurrence_that_is_removed_has_the_series_read_again() {
 }
 
 #[tokio::test]
+async fn what_is_removed_costs_a_series_only_if_it_was_one_of_it() {
+    let (fake, mut exchange) = world();
+    let of = |name: &str, id: &str, series: Option<&str>| {
+        let mut item = event(name);
+        item["id"] = json!(id);
+        if let Some(series) = series {
+            item["seriesMasterId"] = json!(series);
+        }
+        item
+    };
+    for series in ["A", "B", "C"] {
+        fake.state().put(of("event_series_master", series, None));
+        for day in 0..20 {
+            fake.state().list(of("event_occurrence_bare_as_in_delta", &format!("{series}{day}"), Some(series)));
+        }
+    }
+    fake.state().put(of("event_exception_moved", "A-moved", Some("A")));
+    for single in ["single-1", "single-2", "single-3"] {
+        fake.state().put(of("event_single_teams", single, None));
+    }
+    assert_eq!(exchange.pull().await, Ended::Done);
+    assert_eq!(fake.count("item"), 3, "each series");
+    let read = |from: usize| -> Vec<String> {
+        let state = fake.state();
+        let items = state.record.calls.iter().filter(|(kind, _)| *kind == "item");
+        items.skip(from).map(|(_, asked)| asked.path.rsplit('/').next().unwrap_or_default().to_owned()).collect()
+    };
+    for (removed, asked) in [
+        ("single-1", vec!["single-1"]),
+        ("B7", vec!["B7", "B"]),
+        ("A-moved", vec!["A-moved", "A"]),
+        ("nobody-knows", vec!["nobody-knows", "A", "B", "C"]),
+        ("C", vec!["C"]),
+        ("C3", vec!["C3", "A", "B"]),
+    ] {
+        let before = fake.count("item");
+        fake.state().delete(removed);
+        assert_eq!(exchange.pull().await, Ended::Done);
+        assert_eq!(read(before), asked, "{removed}");
+    }
+    // A cursor from before items were remembered: as good as if nobody knew them.
+    let cursor = exchange.cursor.take().expect("a cursor");
+    exchange.cursor = cursor.rsplit_once('#').map(|(earlier, _)| earlier.to_owned());
+    let before = fake.count("item");
+    fake.state().delete("single-2");
+    assert_eq!(exchange.pull().await, Ended::Done);
+    assert_eq!(read(before), ["single-2", "A", "B"]);
+}
+
+#[tokio::test]
 async fn a_cursor_of_an_earlier_version_begins_a_full_round() {
     let (fake, mut exchange) = filled();
     exchange.pull().await;
     let cursor = exchange.cursor.clone().expect("a cursor");
-    let (earlier, series) = cursor.rsplit_once('#').expect("the series");
+    let (with_series, _) = cursor.rsplit_once('#').expect("the items");
+    let (earlier, series) = with_series.rsplit_once('#').expect("the series");
     assert_eq!(series, SERIES);
     exchange.cursor = Some(earlier.to_owned());
     exchange.pull().await;
@@ -231,6 +282,8 @@ async fn a_link_to_another_server_is_not_followed() {
         started: exchange.now,
         dates_max: 1_000,
         series_max: 1_000,
+        items_max: 1_000,
+        further_bytes_max: 65_536,
     };
     let adapter = kalends::provider::adapter(Provider::Microsoft).expect("an adapter");
     assert!(adapter.request(&account, &exchange.secrets, &state).is_err());

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use crate::base::Limits;
 use crate::ical::{Component, DateOrTime, parse_stream};
 use crate::merge::{
-    Answer, Content, Orphan, Part, Presence, Provider, Role, SourceId, SourceRecord, Version, known_time, read_event,
+    Answer, Content, Orphan, Part, Presence, Provider, Role, SourceId, SourceRecord, Version, further, known_time,
+    read_event,
 };
 use crate::provider::{Account, PullState, ranges};
 use crate::zone::{Zone, Zones};
@@ -25,7 +26,7 @@ pub fn records(account: &Account, pull: &PullState, collection: &str, href: &str
     for calendar in &calendars {
         let zones = Zones::of(calendar, &Zone::utc());
         for told in told(calendar, pull.dates_max) {
-            let Some(record) = record(account, &own, version, &told, &zones) else { continue };
+            let Some(record) = record(account, pull, &own, &told, &zones) else { continue };
             has_master |= record.source == own;
             records.push(record);
         }
@@ -60,7 +61,7 @@ fn told(calendar: &Component, dates_max: u64) -> Vec<Told<'_>> {
     told.collect()
 }
 
-fn record(account: &Account, own: &SourceId, version: Version, told: &Told<'_>, zones: &Zones) -> Option<SourceRecord> {
+fn record(account: &Account, pull: &PullState, own: &SourceId, told: &Told<'_>, zones: &Zones) -> Option<SourceRecord> {
     let mut content = read_event(&told.event, zones).ok().filter(|content| content.start.is_some())?;
     let mut series = own.id.clone();
     if let Some(from) = &told.from {
@@ -80,6 +81,7 @@ fn record(account: &Account, own: &SourceId, version: Version, told: &Told<'_>, 
     let mine = content.attendees.iter().flatten().find(|one| is_mine(&one.person.email));
     let answer = mine.map(|one| Answer { address: one.person.email.clone(), response: one.response });
     let role = if organises { Role::Organiser } else { Role::Caldav };
-    let content = Content { role: Some(role), part: Some(part), answer, ..content };
-    Some(SourceRecord::whole(own.sibling(&id), version, content))
+    let further = further(&told.event, zones, &account.addresses, pull.further_bytes_max);
+    let content = Content { role: Some(role), part: Some(part), answer, further, ..content };
+    Some(SourceRecord::whole(own.sibling(&id), Version::new(pull.generation, 0, 0), content))
 }

@@ -10,7 +10,7 @@ use crate::provider::{Account, PullState};
 const ROUNDS_BETWEEN_DISCOVERIES: u32 = 20;
 
 /// How much of an object is understood: what was read by another one is read again, changed or not.
-const READING: u32 = 1;
+const READING: u32 = 2;
 
 /// What one pull leaves to the next.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 use crate::base::{Limits, Utc};
 use crate::ical::{Component, DateOrTime, parse_stream};
 use crate::merge::{
-    Content, Orphan, Part, Provider, Role, Scope, SourceId, SourceRecord, Version, join_ids, known_time, read_event,
+    Content, Orphan, Part, Provider, Role, Scope, SourceId, SourceRecord, Version, further, join_ids, known_time,
+    read_event,
 };
 use crate::provider::{Account, PullState, ranges};
 use crate::recur::Stretch;
@@ -97,7 +98,7 @@ impl Feed {
         let entries = entries(calendar, is_zooms, &scope.calendar);
         self.hashes.extend(entries.iter().map(said));
         for entry in without_ranges(calendar, entries, &floating, &zones, pull.dates_max, &mut self.steps) {
-            let record = record(&entry, &zones, &scope, pull);
+            let record = record(account, &entry, &zones, &scope, pull);
             let utc = Zones::of(calendar, &Zone::utc());
             let start = record.content.start.as_ref().map(|start| utc.to_utc(start));
             self.first = self.first.into_iter().chain(start).min();
@@ -248,7 +249,7 @@ fn without_ranges<'a>(
 }
 
 /// The record of an event. One that cannot be read says only that it is still there.
-fn record(entry: &Entry<'_>, zones: &Zones, scope: &Scope, pull: &PullState) -> SourceRecord {
+fn record(account: &Account, entry: &Entry<'_>, zones: &Zones, scope: &Scope, pull: &PullState) -> SourceRecord {
     let id = match &entry.original {
         Some(original) => format!("{}#{}", entry.uid, zones.to_utc(original)),
         None => entry.uid.clone(),
@@ -269,7 +270,8 @@ fn record(entry: &Entry<'_>, zones: &Zones, scope: &Scope, pull: &PullState) -> 
     match read_event(&entry.event, zones) {
         Ok(content) if content.start.is_some() => {
             let uid = (!entry.uid.starts_with("zoom-")).then(|| entry.uid.clone());
-            let content = Content { role: Some(Role::Feed), part: Some(part), uid, ..content };
+            let further = further(&entry.event, zones, &account.addresses, pull.further_bytes_max);
+            let content = Content { role: Some(Role::Feed), part: Some(part), uid, further, ..content };
             SourceRecord::whole(source, version, content)
         }
         _ => SourceRecord::partial(source, version, Content { part: Some(part), ..Content::default() }),

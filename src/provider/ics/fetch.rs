@@ -22,7 +22,7 @@ const GUARDED_EVENTS_MIN: usize = 10;
 const REFUSALS_MAX: u32 = 3;
 
 /// How much of a feed is understood: what was read by another one is fetched and read again, changed or not.
-const READING: u32 = 1;
+const READING: u32 = 2;
 
 /// What one fetch leaves to the next.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -1,11 +1,11 @@
 //! A round of `calendarView/delta`: pages to the delta link, then the items that a page cannot settle, one request each: what was removed
 //! (deleted, or only out of the window?), and each series that was touched (for its cancelled days).
 //!
-//! Of a removed item delta tells no more than the id. If it was an occurrence, nobody can say of which series: so all series that are
-//! known are read again then.
+//! Of a removed item delta tells no more than the id. What has been listed is remembered ([`Items`]): if it was an event of its own, nothing
+//! follows, if it was an instance of a series, that one is read again. If nobody remembers, all series that are known are.
 //!
-//! The window lies in the token; it moves on by a full round when it is a month old. The cursor is the delta link, its
-//! window behind a `#`, and behind another one the series that are known; neither is ever sent.
+//! The window lies in the token; it moves on by a full round when it is a month old. The cursor is the delta link, and behind a `#`
+//! each its window, the series that are known, and the items; none of these is ever sent.
 
 use std::collections::BTreeSet;
 
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::event::{self, Mailbox, Mapped};
+use super::items::{Item, Items};
 use super::{address, base, immutable_ids, mailbox, reason};
 use crate::base::{Interval, Utc};
 use crate::ical;
@@ -54,6 +55,9 @@ struct Progress {
     /// The series that are known, as the cursor and this round name them.
     #[serde(default)]
     known: BTreeSet<String>,
+    /// What the items are, as the cursor and this round name them.
+    #[serde(default)]
+    items: Items,
 }
 
 /// What is asked for next.
@@ -67,9 +71,13 @@ impl Progress {
     fn of(pull: &PullState) -> Self {
         let kept = pull.next.as_deref().and_then(|text| serde_json::from_str(text).ok());
         kept.unwrap_or_else(|| {
-            let series = pull.cursor.as_deref().and_then(|cursor| cursor.splitn(3, '#').nth(2)).unwrap_or_default();
-            let known = series.split(',').filter(|id| !id.is_empty() && !is_full(pull)).map(str::to_owned).collect();
-            Self { known, ..Self::default() }
+            if is_full(pull) {
+                return Self::default();
+            }
+            let mut parts = pull.cursor.as_deref().unwrap_or_default().splitn(4, '#').skip(2);
+            let series: Vec<&str> = parts.next().unwrap_or_default().split(',').filter(|id| !id.is_empty()).collect();
+            let items = Items::read(series.iter().copied(), parts.next().unwrap_or_default());
+            Self { known: series.into_iter().map(str::to_owned).collect(), items, ..Self::default() }
         })
     }
 
@@ -80,10 +88,16 @@ impl Progress {
         }
     }
 
-    /// An item is gone. Was it none of the series that are known, it may have been an occurrence of any of them.
+    /// An item is gone. An instance leaves a hole in its series; one that nobody remembers may have been one of any of them.
     fn lost(&mut self, id: &str) {
-        if !self.known.remove(id) {
-            self.series.extend(self.known.iter().cloned());
+        if self.known.remove(id) {
+            self.items.drop_series(id);
+            return;
+        }
+        match self.items.take(id) {
+            Item::Single => {}
+            Item::Of(series) => drop(self.series.insert(series)),
+            Item::Unknown => self.series.extend(self.known.iter().cloned()),
         }
     }
 
@@ -132,7 +146,7 @@ impl Beginning {
     fn of(pull: &PullState) -> Self {
         let oldest = pull.started.plus(-(BACK_DAYS + WINDOW_DAYS) * DAY);
         let Some(cursor) = pull.cursor.as_deref() else { return Self::Window(window_at(pull.started)) };
-        let mut parts = cursor.splitn(3, '#');
+        let mut parts = cursor.splitn(4, '#');
         let (link, window, series) = (parts.next().unwrap_or_default(), parts.next().and_then(window_of), parts.next());
         match window {
             // Without its series it is one that an earlier version of this program has left.
@@ -236,7 +250,10 @@ pub(super) fn answer(account: &Account, pull: &PullState, answer: &outbound::Ans
                 Ask::Series(id) => {
                     progress.series.remove(&id);
                     match is_gone {
-                        true => drop(progress.known.remove(&id)),
+                        true => {
+                            progress.known.remove(&id);
+                            progress.items.drop_series(&id);
+                        }
                         false => progress.know(&id, pull.series_max),
                     }
                 }
@@ -283,7 +300,7 @@ impl Round<'_> {
         let mut found = Found::default();
         for (at, item) in fields.list("value")?.iter().enumerate() {
             match event::map(item, &self.mailbox()) {
-                Ok(mapped) => note(mapped, progress, &mut found),
+                Ok(mapped) => self.note(mapped, progress, &mut found),
                 Err(error) => {
                     found.problems.push(format!("value[{at}].{error}"));
                     found.records.extend(event::named(item, &self.mailbox()));
@@ -327,7 +344,8 @@ impl Round<'_> {
         let cursor = match window {
             Some(window) => {
                 let series: Vec<&str> = progress.known.iter().map(String::as_str).collect();
-                format!("{delta}#{}/{}#{}", window.start, window.end, series.join(","))
+                let items = progress.items.text(series.iter().copied());
+                format!("{delta}#{}/{}#{}#{items}", window.start, window.end, series.join(","))
             }
             None => delta.to_owned(),
         };
@@ -335,27 +353,31 @@ impl Round<'_> {
         Pulled { records, sweep, problems, next }
     }
 
+    /// Takes in what an item of a page is. The same item may come twice in one round: the last one counts.
+    fn note(&self, mapped: Mapped, progress: &mut Progress, found: &mut Found) {
+        match mapped {
+            Mapped::Records(records) => {
+                for record in &records {
+                    progress.removed.remove(&record.source.id);
+                    progress.series.extend(event::series_of(record));
+                    progress.items.note(record, self.pull.items_max);
+                }
+                found.records.extend(records);
+            }
+            Mapped::Occurrence { id, series } => {
+                progress.items.occurs(&id, &series, self.pull.items_max);
+                progress.series.insert(series);
+            }
+            Mapped::Removed(id) => drop(progress.removed.insert(id)),
+            Mapped::Skipped(_) => {}
+        }
+    }
+
     /// The end of a full round: what was not named is gone, as far as the window reaches.
     fn sweep(&self, window: Interval) -> Sweep {
         let (account, calendar) = (self.account.key.name.clone(), self.pull.calendar.clone());
         let scope = Scope { provider: Provider::Microsoft, account, calendar };
         Sweep { scope, generation: self.pull.generation, window: Some(window) }
-    }
-}
-
-/// Takes in what an item of a page is. The same item may come twice in one round: the last one counts.
-fn note(mapped: Mapped, progress: &mut Progress, found: &mut Found) {
-    match mapped {
-        Mapped::Records(records) => {
-            for record in &records {
-                progress.removed.remove(&record.source.id);
-                progress.series.extend(event::series_of(record));
-            }
-            found.records.extend(records);
-        }
-        Mapped::Occurrence(series) => drop(progress.series.insert(series)),
-        Mapped::Removed(id) => drop(progress.removed.insert(id)),
-        Mapped::Skipped(_) => {}
     }
 }
 

@@ -36,7 +36,12 @@ pub enum Mapped {
     /// It says this: an event, and for a series the occurrences that were cancelled.
     Records(Vec<SourceRecord>),
     /// It is one of the series with this id, and says nothing of its own.
-    Occurrence(String),
+    Occurrence {
+        /// Its own id.
+        id: String,
+        /// The id of the series.
+        series: String,
+    },
     /// It was deleted, or has left the window: asking for it tells which.
     Removed(String),
     /// It is no meeting yet; why.
@@ -56,7 +61,7 @@ pub fn map(value: &Value, mailbox: &Mailbox<'_>) -> Result<Mapped, FieldError> {
     let series = event.filled("seriesMasterId")?;
     if event.text("type")? == Some("occurrence") {
         let series = series.ok_or_else(|| event.bad("seriesMasterId", "is missing"))?;
-        return Ok(Mapped::Occurrence(series.to_owned()));
+        return Ok(Mapped::Occurrence { id: id.to_owned(), series: series.to_owned() });
     }
     if event.flag("isDraft")? == Some(true) {
         return Ok(Mapped::Skipped("not sent yet"));

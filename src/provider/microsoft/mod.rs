@@ -5,6 +5,7 @@
 
 mod delta;
 pub mod event;
+mod items;
 pub mod recurrence;
 mod subscription;
 

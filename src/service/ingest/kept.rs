@@ -19,16 +19,18 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::base::{CollectionId, ETag, PrincipalId, Utc};
-use crate::merge::{EarlierRecord, Field, Scope, SourceId, SourceRecord, Sweep, Version};
+use crate::merge::{
+    Content, EarlierRecord, Field, FirstContent, Scope, SecondContent, SourceId, SourceRecord, Sweep, Version,
+};
 use crate::model::Shelf;
-use crate::service::rows::{decode, decode_since, encode};
+use crate::service::rows::{decode, decode_since_older, encode};
 use crate::service::{Context, StoreError};
 use crate::store::{Assert, Write};
 
 /// The version of these rows but for the records'.
 const VERSION: u8 = 1;
-/// The version of records. Version 1 had fewer fields of content.
-const RECORD_VERSION: u8 = 2;
+/// The version of records. Versions 1 and 2 had fewer fields of content.
+const RECORD_VERSION: u8 = 3;
 /// How many stale deliveries of one source object are remembered, for whoever asks why.
 const DROPPED_MAX: usize = 8;
 /// How many earlier faces of a meeting are remembered, to tell what an offline client changed from what it never saw.
@@ -56,10 +58,10 @@ pub(super) struct Kept {
     pub stale: u64,
 }
 
-/// A record as it was kept in version 1.
+/// A record as it was kept in versions 1 and 2.
 #[derive(Deserialize)]
-struct Earlier {
-    record: EarlierRecord,
+struct Earlier<C> {
+    record: EarlierRecord<C>,
     meeting: Option<String>,
     parked: Option<Utc>,
     gone: Option<Utc>,
@@ -68,8 +70,8 @@ struct Earlier {
     stale: u64,
 }
 
-impl From<Earlier> for Kept {
-    fn from(earlier: Earlier) -> Self {
+impl<C: Into<Content>> From<Earlier<C>> for Kept {
+    fn from(earlier: Earlier<C>) -> Self {
         let Earlier { record, meeting, parked, gone, changed, dropped, stale } = earlier;
         Self { record: record.into(), meeting, parked, gone, changed, dropped, stale }
     }
@@ -276,7 +278,7 @@ impl<'a> Reads<'a> {
 
 /// Reads a record's row.
 pub(super) fn read_record(row: &[u8]) -> Result<Kept, StoreError> {
-    decode_since::<Earlier, Kept>(RECORD_VERSION, row, "records")
+    decode_since_older::<Earlier<FirstContent>, Earlier<SecondContent>, Kept>(RECORD_VERSION, row, "records")
 }
 
 /// Reads a row that was listed.
@@ -297,25 +299,30 @@ pub(super) fn written<T: Serialize>(row: &T) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::merge::{Content, Generation, Provider};
+    use crate::merge::{Generation, Provider};
 
-    /// The fields of content that version 1 did not have.
-    const LATER: usize = 5;
+    /// The fields of content that versions 1 and 2 did not have.
+    const LATER: [(u8, usize); 2] = [(1, 6), (2, 1)];
 
     #[test]
-    fn records_of_version_1_are_read() {
+    fn records_of_earlier_versions_are_read() {
         let content = Content { title: Some("Plan".to_owned()), sequence: Some(3), ..Content::default() };
         let source = SourceId::new(Provider::Google, "anna", "e1").in_calendar("primary");
         let record = SourceRecord::whole(source, Version::new(Generation(4), 5, 6), content);
         let kept = Kept { meeting: Some("uid:1".to_owned()), stale: 2, ..Kept::new(record.clone(), Utc(7)) };
         let bytes = |part: Result<Vec<u8>, postcard::Error>| part.expect("plain data");
-        let mut content = bytes(postcard::to_stdvec(&record.content));
-        assert_eq!(content.split_off(content.len() - LATER), [0; LATER], "the later ones stand last");
-        let before = bytes(postcard::to_stdvec(&(&record.source, record.whole, &record.versions, &record.over)));
-        let behind = bytes(postcard::to_stdvec(&(&kept.meeting, kept.parked, kept.gone, kept.changed)));
-        let rest = bytes(postcard::to_stdvec(&(&kept.dropped, kept.stale)));
-        let row = [vec![1], before, content, behind, rest].concat();
-        assert_eq!(read_record(&row).expect("it is read"), kept);
+        for (version, later) in LATER {
+            let mut content = bytes(postcard::to_stdvec(&record.content));
+            assert!(
+                content.split_off(content.len() - later).iter().all(|byte| *byte == 0),
+                "the later ones stand last"
+            );
+            let before = bytes(postcard::to_stdvec(&(&record.source, record.whole, &record.versions, &record.over)));
+            let behind = bytes(postcard::to_stdvec(&(&kept.meeting, kept.parked, kept.gone, kept.changed)));
+            let rest = bytes(postcard::to_stdvec(&(&kept.dropped, kept.stale)));
+            let row = [vec![version], before, content, behind, rest].concat();
+            assert_eq!(read_record(&row).expect("it is read"), kept);
+        }
         assert_eq!(read_record(&written_record(&kept)).expect("it is read"), kept);
     }
 }
