@@ -75,7 +75,7 @@ fn rows() -> Vec<Row> {
         row("instances_max", 5, "PUT", OBJECT, event("RRULE:FREQ=DAILY;COUNT=6\r\n")),
         row("instances_max", 5, "PUT", OBJECT, event("RRULE:FREQ=DAILY;UNTIL=20270101T000000Z\r\n")),
         row("attendees_max", 2, "PUT", OBJECT, event(&attendees)),
-        row("filter_conditions_max", 2, "REPORT", CALENDAR, query),
+        row("filter_conditions_max", 2, "REPORT", CALENDAR, query.clone()),
         row("multiget_hrefs_max", 2, "REPORT", CALENDAR, multiget),
         row("query_window_days_max", 2, "REPORT", CALENDAR, window("20261204T000000Z")),
         row("objects_max", 0, "PUT", OBJECT, event("")),
@@ -83,6 +83,9 @@ fn rows() -> Vec<Row> {
         row("collections_max", 1, "MKCALENDAR", "/dav/calendars/alice/more/", ""),
         row("properties_asked_max", 4, "PROPFIND", CALENDAR, propfind(5)),
         row("properties_asked_max", 4, "PROPPATCH", CALENDAR, proppatch(5, "x")),
+        row("properties_listed_max", 4, "PROPFIND", CALENDAR, propfind(5)),
+        row("properties_listed_max", 0, "REPORT", CALENDAR, query),
+        row("property_names_bytes_max", 24, "PROPFIND", CALENDAR, propfind(5)),
         row("name_bytes_max", 20, "PUT", format!("{CALENDAR}{}.ics", "n".repeat(20)), event("")),
         row("path_depth_max", 0, "PUT", format!("{FILES}file.txt"), "text"),
         row(
@@ -114,6 +117,25 @@ async fn who_runs_into_a_limit_is_told_its_name() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What each of many members would repeat is bounded; of a single resource more can be asked.
+#[tokio::test]
+async fn a_thousand_properties_can_be_asked_of_one_and_not_of_many() {
+    let app = TestApp::with_users().await;
+    let long = format!("<propfind xmlns=\"DAV:\"><prop><{} xmlns=\"urn:x\"/></prop></propfind>", "p".repeat(100_000));
+    for (depth, body, status) in [
+        ("0", propfind(1_000), 207),
+        ("0", propfind(1_001), 400),
+        ("1", propfind(256), 207),
+        ("1", propfind(257), 403),
+        ("1", long.clone(), 403),
+        ("0", long, 207),
+    ] {
+        let answer = app.send(Some("alice"), "PROPFIND", CALENDAR, &[("depth", depth)], body).await;
+        assert_eq!(answer.status, status, "{depth}");
+        assert_eq!(answer.text().contains("number-of-matches-within-limits"), status == 403);
+    }
 }
 
 /// What is stored costs whoever asks for it: an event of each minute makes ten thousand periods of busy time a week, and a filter with

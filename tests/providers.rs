@@ -495,6 +495,32 @@ fn a_calendar_that_goes_upstream_goes_here_whichever_is_asked_first() {
     }
 }
 
+/// Pulls and hooks may find out at the same moment; whoever hears of it is told once, and of the calendar that is there now.
+#[test]
+fn an_account_breaks_once_and_for_the_calendar_that_it_has_now() {
+    let server = server();
+    let (account, _) = add(&server, Provider::Generic, "crm", None);
+    let calendar = "/dav/calendars/mara/default/";
+    for (method, status) in [("DELETE", 204), ("MKCALENDAR", 201)] {
+        let answer = request(method, calendar).login("mara", PASSWORD).send(server.address);
+        assert_eq!(answer.status, status, "{method}: {}", answer.body);
+    }
+    let breaking = async || {
+        let context = &server.context;
+        let once = || providers::break_account(context, &account.key, "the grant was revoked");
+        let (a, b, c, d) = tokio::join!(once(), once(), once(), once());
+        [a, b, c, d].into_iter().for_each(|done| done.expect("it is marked"));
+        context.store.events(0, 10_000).await.expect("the outbox").rows
+    };
+    let told = server.runtime.block_on(breaking());
+    let broken: Vec<_> = told.iter().filter(|event| matches!(event.kind, EventKind::AccountBroken { .. })).collect();
+    assert_eq!(broken.len(), 1);
+    let now = server.runtime.block_on(providers::account(&server.context, &account.key)).expect("the account");
+    assert!(matches!(now.state, AccountState::Broken { .. }));
+    assert_eq!(now.collection, Some(broken[0].collection));
+    assert_ne!(now.collection, account.collection);
+}
+
 #[test]
 fn meetings_follow_their_calendar_when_it_is_renamed() {
     let server = server();

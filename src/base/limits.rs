@@ -102,6 +102,8 @@ limits! {
     objects_max, "objects", 1_000_000, "507 DAV:quota-not-exceeded", "Objects in one collection.";
     quota_bytes_max, "bytes", 10 * 1024 * 1024 * 1024, "507 DAV:quota-not-exceeded", "Stored bytes of one user (RFC 4331).";
     properties_asked_max, "properties", 1_000, "400", "Properties that one request names.";
+    properties_listed_max, "properties", 256, "403 DAV:number-of-matches-within-limits", "Properties that a listing names (PROPFIND with Depth 1, a REPORT): each member tells of each (clients name up to 40).";
+    property_names_bytes_max, "bytes", 16 * 1024, "403 DAV:number-of-matches-within-limits", "The names and namespaces of the properties that a listing names, together.";
     copy_bytes_max, "bytes", 256 * 1024 * 1024, "507", "What one COPY of a collection, or MOVE of one to another user, takes along.";
     property_bytes_max, "bytes", 256 * 1024, "507", "One dead property.";
     properties_max, "properties", 200, "507", "Dead properties of one resource.";

@@ -141,13 +141,17 @@ pub fn overwrite(request: &Request) -> Result<bool, Failure> {
     }
 }
 
-/// Where COPY and MOVE go (RFC 4918 §10.3).
+/// Where COPY and MOVE go (RFC 4918 §10.3). Paths in plain UTF-8, which some clients send, are taken as if they were escaped.
 ///
 /// # Errors
 /// 400 without it or for a malformed one, 502 for what is not on this server.
 pub fn destination(request: &Request) -> Result<Path, Failure> {
-    let text = request.header("destination").ok_or_else(|| Error::BadRequest("Destination is missing".into()))?;
-    match reference(text, &request.origin) {
+    let header =
+        request.headers.get("destination").ok_or_else(|| Error::BadRequest("Destination is missing".into()))?;
+    // Letters that should have been escaped can be meant in one way only, if they are UTF-8.
+    let text = std::str::from_utf8(header.as_bytes())
+        .map_err(|_| Error::BadRequest("Destination is neither escaped nor UTF-8".into()))?;
+    match reference(text.trim_matches([' ', '\t']), &request.origin) {
         Reference::Ours(path) => Ok(path),
         Reference::Foreign => Err(Error::ForeignDestination("its host is another one".into()).into()),
         Reference::Nowhere => Err(Error::ForeignDestination("nothing can be stored at this path".into()).into()),

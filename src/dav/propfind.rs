@@ -31,12 +31,14 @@ enum Depth {
 /// Answers a PROPFIND.
 ///
 /// # Errors
-/// 400 for a body that asks for nothing, 401, 403 and 404 as [`tree::resolve`], 403 for Depth infinity.
+/// 400 for a body that asks for nothing, 401, 403 and 404 as [`tree::resolve`], 403 for Depth infinity, and for more properties than
+/// each of many members can be asked for.
 pub async fn propfind(context: &Arc<Context>, mut request: Request) -> Result<Response, Failure> {
     let body = request.xml(&context.limits).await?;
     let resource = tree::resolve(context, request.actor, &request.path).await?;
     let asked = Asked::of_propfind(body.as_ref(), &context.limits)?;
     let depth = depth_of(&request, &resource)?;
+    let asked = if depth == Depth::One { asked.of_each(&context.limits)? } else { asked };
     let style = Style::of(&request.headers);
     let sight = Sight::new(context, request.actor, &asked).await?;
     let listing = Listing { sight, asked, style };

@@ -121,7 +121,7 @@ impl TestApp {
         let mut map = http::HeaderMap::new();
         for (name, value) in headers {
             let name = http::HeaderName::from_bytes(name.as_bytes()).expect("a header name");
-            map.append(name, http::HeaderValue::from_str(value).expect("a header value"));
+            map.append(name, http::HeaderValue::from_bytes(value.as_bytes()).expect("a header value"));
         }
         let request = dav::Request {
             method: http::Method::from_bytes(method.as_bytes()).expect("a method"),

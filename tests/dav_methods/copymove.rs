@@ -51,6 +51,38 @@ async fn destinations() {
     assert_eq!(app.alice("COPY", &file("none"), &to("/dav/files/alice/y"), "").await.status, 404);
 }
 
+/// Clients that forget to escape: the same place, and the same refusals.
+#[tokio::test]
+async fn destinations_in_plain_utf8() {
+    let app = TestApp::with_users().await;
+    app.with_file("a", "one").await;
+    for (plain, escaped) in [
+        ("/dav/files/alice/\u{fc}n\u{ef}", "%C3%BCn%C3%AF"),
+        ("http://localhost:8008/dav/files/alice/\u{65e5}\u{672c}", "%E6%97%A5%E6%9C%AC"),
+        ("/dav/files/alice/\u{e4}%C3%A4%20b", "%C3%A4%C3%A4%20b"),
+        ("/dav/files/alice/end\u{a0}", "end%C2%A0"),
+        ("/dav/files/alice/\u{2025}\u{ff0f}x", "%E2%80%A5%EF%BC%8Fx"),
+    ] {
+        let answer = app.alice("COPY", &file("a"), &to(plain), "").await;
+        assert_eq!(answer.status, 201, "{plain}: {}", answer.text());
+        assert_eq!(answer.header("location"), Some(format!("http://localhost:8008{}", file(escaped)).as_str()));
+        assert_eq!(app.status(&file(escaped)).await, 200, "{plain}");
+    }
+    for (plain, status) in [
+        ("http://\u{fc}.example/dav/files/alice/x", 502),
+        ("/dav/files/alice/\u{fc}/../x", 400),
+        ("/dav/files/alice/\u{fc}%2Fx", 400),
+        ("/dav/files/alice/\u{fc}%00", 400),
+        ("/dav/files/alice/\u{fc}%FF", 400),
+        ("\u{fc}", 400),
+    ] {
+        assert_eq!(app.alice("COPY", &file("a"), &to(plain), "").await.status, status, "{plain}");
+    }
+    app.with_event("a.ics", "a").await;
+    assert_eq!(app.alice("MOVE", &object("a.ics"), &to(&object("\u{fc}.ics")), "").await.status, 201);
+    assert_eq!((app.status(&object("%C3%BC.ics")).await, app.status(&object("a.ics")).await), (200, 404));
+}
+
 async fn tree(app: &TestApp) {
     app.with_folder("d").await;
     app.with_folder("d/e").await;

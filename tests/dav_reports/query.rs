@@ -148,3 +148,37 @@ async fn multiget_answers_every_href() {
     // The fourth is the first once more, and a multistatus names a resource once (RFC 4918 §13).
     assert_eq!(statuses, [None, Some(404), Some(404), Some(404)]);
 }
+
+/// However often it is named, whether it is there, missing, elsewhere or no path at all: once, where it was named first.
+#[tokio::test]
+async fn multiget_answers_a_href_once() {
+    let app = TestApp::with_users().await;
+    put(&app, "a@b.ics", &event("a", "20261201T090000Z", "")).await;
+    let named = [
+        "/dav/calendars/alice/default/none.ics",
+        "/dav/calendars/alice/default/a@b.ics",
+        "/dav/calendars/alice/default/a%40b.ics",
+        "/dav/calendars/alice/default/%61%40b.ics",
+        "https://elsewhere.example/dav/calendars/alice/default/a%40b.ics",
+        "/dav/calendars/bob/default/a.ics",
+        "/nowhere/else",
+        "../../etc/passwd",
+        "",
+    ];
+    let hrefs: String = named.iter().map(|href| format!("<D:href>{href}</D:href>")).collect();
+    let body = format!(
+        r#"<C:calendar-multiget xmlns:D="DAV:" xmlns:C="urn:ietf:params:xml:ns:caldav"><D:prop><D:getetag/></D:prop>{}</C:calendar-multiget>"#,
+        hrefs.repeat(500)
+    );
+    let listing = Listing::of(&report(&app, CALENDAR, &body).await);
+    let found: Vec<_> = listing.responses.iter().map(|(name, status, _)| (name.as_str(), *status)).collect();
+    let expected = [
+        ("none.ics", Some(404)),
+        ("a@b.ics", None),
+        ("a.ics", Some(404)),
+        ("else", Some(404)),
+        ("passwd", Some(404)),
+        ("", Some(404)),
+    ];
+    assert_eq!(found, expected);
+}

@@ -4,6 +4,7 @@ use http::HeaderMap;
 
 use super::Property;
 use crate::base::Limits;
+use crate::model::Precondition;
 use crate::service::Error;
 use crate::xml::{Element, ns};
 
@@ -67,6 +68,24 @@ impl Asked {
             }
             _ => Self::These(properties(first, limits)?),
         }))
+    }
+
+    /// The same, where each member of a listing is asked for it: each tells of every name, if only that there is no such property.
+    ///
+    /// # Errors
+    /// DAV:number-of-matches-within-limits for more names than the limits.
+    pub fn of_each(self, limits: &Limits) -> Result<Self, Error> {
+        let (Self::All(names) | Self::These(names)) = &self else { return Ok(self) };
+        let bytes: usize = names.iter().map(Property::name).map(|(ns, local)| ns.len() + local.len()).sum();
+        let over = match () {
+            () if names.len() as u64 > limits.properties_listed_max => "properties_listed_max",
+            () if bytes as u64 > limits.property_names_bytes_max => "property_names_bytes_max",
+            () => return Ok(self),
+        };
+        let message = format!(
+            "more properties are named than each member of a listing can be asked for (limit {over}); ask for fewer, or of one"
+        );
+        Err(Error::precondition(Precondition::NumberOfMatchesWithinLimits, message))
     }
 
     /// Whether the property of that name is asked for by name.

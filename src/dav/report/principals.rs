@@ -199,7 +199,7 @@ async fn principals_response(
     root: &Element,
     principals: &[Principal],
 ) -> Result<Response, Failure> {
-    let asked = Asked::of_report(root, &context.limits)?;
+    let asked = Asked::of_report(root, &context.limits)?.of_each(&context.limits)?;
     let mut sight = Sight::new(context, asking.actor, &asked).await?;
     let mut out = Multistatus::new();
     for principal in principals {
@@ -225,7 +225,7 @@ fn one(out: &mut Multistatus, sight: &Sight, target: Target<'_>, asked: &Asked, 
 pub async fn principal_match(context: &Arc<Context>, request: Request, root: Element) -> Result<Response, Failure> {
     let asking = Question::of(request)?;
     let resource = tree::resolve(context, asking.actor, &asking.path).await?;
-    let asked = Asked::of_report(&root, &context.limits)?;
+    let asked = Asked::of_report(&root, &context.limits)?.of_each(&context.limits)?;
     let sight = Sight::new(context, asking.actor, &asked).await?;
     let matching = Matching { sight, asked, style: asking.style };
     if root.child(ns::DAV, "self").is_some() {

@@ -39,7 +39,8 @@ impl Wanted {
         if let Some(data) = &mut data {
             data.timezones = timezones(&request.headers);
         }
-        let asked = Asked::of_report(root, &context.limits)?.without(ns::CALDAV, "calendar-data");
+        let asked = Asked::of_report(root, &context.limits)?.of_each(&context.limits)?;
+        let asked = asked.without(ns::CALDAV, "calendar-data");
         Ok(Self { asked, data, style: Style::of(&request.headers) })
     }
 
@@ -182,7 +183,8 @@ fn floating(root: &Element, context: &Context) -> Result<Option<Floating>, Failu
     Ok(Some(Floating::of_text(&element.text(), &context.limits)?))
 }
 
-/// CALDAV:calendar-multiget: each href once in the answer, those that are not there with 404.
+/// CALDAV:calendar-multiget: each place once in the answer, where it was named first, however often and in whatever spelling it is
+/// named again (RFC 4918 §13: a multistatus names a resource once); what is not there with 404.
 ///
 /// # Errors
 /// 400 without an href, DAV:number-of-matches-within-limits with too many.
@@ -209,14 +211,13 @@ pub async fn calendar_multiget(context: &Arc<Context>, request: Request, root: &
         let mut budget = context.budget();
         let mut answered = HashSet::new();
         for href in hrefs {
-            let path = path_of(&href).filter(|path| base.same_place(path) || base.contains(path));
-            // A multistatus names a resource once (RFC 4918 §13).
-            if path.as_ref().is_some_and(|path| !answered.insert(path.clone())) {
+            let place = path_of(&href).ok_or_else(|| href.clone());
+            if !answered.insert(place.clone()) {
                 continue;
             }
-            let hit = match path {
-                Some(path) => members.get(&context, &path).await?,
-                None => None,
+            let hit = match place {
+                Ok(path) if base.same_place(&path) || base.contains(&path) => members.get(&context, &path).await?,
+                _ => None,
             };
             match hit {
                 Some(hit) => wanted.write(&mut out, &mut sight, &hit, &mut budget).await?,

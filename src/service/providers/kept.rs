@@ -327,7 +327,7 @@ pub(super) async fn put_part(context: &Context, key: &AccountKey, part: Part, ro
 /// # Errors
 /// [`ProviderError::NoSuchAccount`], or the store's.
 pub async fn pause(context: &Context, key: &AccountKey) -> Result<(), ProviderError> {
-    set_state(context, key, AccountState::Paused, Vec::new()).await
+    set_state(context, key, AccountState::Paused).await
 }
 
 /// Makes a paused or broken account work again.
@@ -335,7 +335,7 @@ pub async fn pause(context: &Context, key: &AccountKey) -> Result<(), ProviderEr
 /// # Errors
 /// [`ProviderError::NoSuchAccount`], or the store's.
 pub async fn resume(context: &Context, key: &AccountKey) -> Result<(), ProviderError> {
-    set_state(context, key, AccountState::Active, Vec::new()).await?;
+    set_state(context, key, AccountState::Active).await?;
     super::status::mended(context, key).await;
     Ok(())
 }
@@ -351,62 +351,86 @@ pub async fn resync(context: &Context, key: &AccountKey) -> Result<(), ProviderE
     Ok(())
 }
 
-/// Marks the account as broken and puts that into the outbox, once. `reason` is in our words and holds no content.
+/// Marks the account as broken and puts that into the outbox, once, whoever else finds it broken at the same time. `reason` is in our
+/// words and holds no content.
 ///
 /// # Errors
-/// The store's; an account that is gone is none.
+/// The store's; an account that is gone, or whose user is, is none.
 pub async fn break_account(context: &Context, key: &AccountKey, reason: &str) -> Result<(), ProviderError> {
-    let (found, _) = match read(context, key).await {
-        Err(ProviderError::NoSuchAccount(_)) => return Ok(()),
-        other => other?,
-    };
-    if matches!(found.state, AccountState::Broken { .. }) {
-        return Ok(());
-    }
-    let mut events = Vec::new();
-    if let Some(owner) = context.store.principal(found.owner).await? {
-        let kind = EventKind::AccountBroken { account: key.to_string(), reason: reason.to_owned() };
-        let calendar = match found.collection {
-            Some(id) => context.store.collection(id).await?,
-            None => context.store.child(owner.home, &found.calendar).await?,
-        };
-        let collection = calendar.map_or(owner.home, |calendar| calendar.id);
-        events.push(Draft { owner: owner.id, collection, kind });
-    }
-    tracing::warn!(account.provider = key.provider.name(), account.name = key.name, reason, "provider.account_broken");
-    set_state(context, key, AccountState::Broken { reason: reason.to_owned() }, events).await
-}
-
-/// Tries again when somebody else wrote the row in between.
-const TRIES: usize = 5;
-
-async fn set_state(
-    context: &Context,
-    key: &AccountKey,
-    state: AccountState,
-    events: Vec<Draft>,
-) -> Result<(), ProviderError> {
     for _ in 0..TRIES {
-        let (mut account, seen) = read(context, key).await?;
-        account.state = state.clone();
-        let row = row_key(key, Part::Account);
-        let batch = Batch {
-            at: context.clock.now(),
-            asserts: vec![Assert::RowIs(Shelf::Accounts, row.clone(), Some(seen))],
-            writes: vec![Write::PutRow(Shelf::Accounts, row, encode(ACCOUNT_VERSION, &account))],
-            events: events.clone(),
-            ..Batch::default()
+        let is_done = match break_once(context, key, reason).await {
+            Err(ProviderError::NoSuchAccount(_)) => true,
+            other => other?,
         };
-        match context.store.commit(batch).await.map_err(ProviderError::from) {
-            Err(ProviderError::Changed) => {}
-            Err(error) => return Err(error),
-            Ok(_) => {
-                context.providers.waiting.look(key);
-                return Ok(());
-            }
+        if is_done {
+            return Ok(());
         }
     }
     Err(ProviderError::Changed)
+}
+
+/// `false` if somebody else wrote the row in between: then everything is looked at again.
+async fn break_once(context: &Context, key: &AccountKey, reason: &str) -> Result<bool, ProviderError> {
+    // Finds the account's calendar as it is now, and notes it.
+    account(context, key).await?;
+    let (found, seen) = read(context, key).await?;
+    let owner = context.store.principal(found.owner).await?;
+    let Some(owner) = owner.filter(|_| !matches!(found.state, AccountState::Broken { .. })) else { return Ok(true) };
+    let calendar = match found.collection {
+        Some(id) => context.store.collection(id).await?,
+        None => None,
+    };
+    let event = Draft {
+        owner: owner.id,
+        collection: calendar.map_or(owner.home, |calendar| calendar.id),
+        kind: EventKind::AccountBroken { account: key.to_string(), reason: reason.to_owned() },
+    };
+    let account = Account { state: AccountState::Broken { reason: reason.to_owned() }, ..found };
+    let is_done = put_account(context, &account, seen, vec![event]).await?;
+    if is_done {
+        let (provider, name) = (key.provider.name(), key.name.as_str());
+        tracing::warn!(account.provider = provider, account.name = name, reason, "provider.account_broken");
+    }
+    Ok(is_done)
+}
+
+/// How often it is tried again when somebody else wrote the row in between.
+const TRIES: usize = 5;
+
+async fn set_state(context: &Context, key: &AccountKey, state: AccountState) -> Result<(), ProviderError> {
+    for _ in 0..TRIES {
+        let (account, seen) = read(context, key).await?;
+        let account = Account { state: state.clone(), ..account };
+        if put_account(context, &account, seen, Vec::new()).await? {
+            return Ok(());
+        }
+    }
+    Err(ProviderError::Changed)
+}
+
+/// Writes the account's row, which was `seen` so, and wakes the runner. `false` if somebody else wrote it in between.
+async fn put_account(
+    context: &Context,
+    account: &Account,
+    seen: Bytes,
+    events: Vec<Draft>,
+) -> Result<bool, ProviderError> {
+    let row = row_key(&account.key, Part::Account);
+    let batch = Batch {
+        at: context.clock.now(),
+        asserts: vec![Assert::RowIs(Shelf::Accounts, row.clone(), Some(seen))],
+        writes: vec![Write::PutRow(Shelf::Accounts, row, encode(ACCOUNT_VERSION, account))],
+        events,
+        ..Batch::default()
+    };
+    match context.store.commit(batch).await.map_err(ProviderError::from) {
+        Err(ProviderError::Changed) => Ok(false),
+        Err(error) => Err(error),
+        Ok(_) => {
+            context.providers.waiting.look(&account.key);
+            Ok(true)
+        }
+    }
 }
 
 /// Removes the account, its secrets, channels and cursors' places. The numbers of its generations stay: an account of the
