@@ -79,6 +79,9 @@ pub(super) struct DirLock(#[expect(dead_code, reason = "the lock ends when the f
 impl DirLock {
     /// Takes the lock, making the directory if it is missing.
     pub(super) fn take(dir: &Path) -> Result<Self, StoreError> {
+        if dir.exists() && !dir.is_dir() {
+            return Err(StoreError::Io(format!("{} is no directory; name another with --data", dir.display())));
+        }
         fs::create_dir_all(dir).map_err(|error| io_error(&format!("making {}", dir.display()), &error))?;
         let path = dir.join(LOCK_FILE);
         let failed = |error: std::io::Error| io_error(&format!("locking {}", path.display()), &error);

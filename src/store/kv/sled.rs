@@ -35,6 +35,7 @@ impl Sled {
     /// Opens or makes the tree in `dir`.
     pub(in crate::store) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
         std::fs::create_dir_all(dir).map_err(|error| io_error(&format!("making {}", dir.display()), &error))?;
+        forget_unfinished(dir)?;
         let config = ::sled::Config::new().path(dir).cache_capacity(cache_bytes).flush_every_ms(None);
         let mut tries = 0;
         let db = loop {
@@ -69,6 +70,21 @@ impl Sled {
         *durable = over.then_some(made);
         Ok(())
     }
+}
+
+/// Removes what sled was writing into `dir` when an earlier opening was cut off. sled sums its log up at each opening, in a
+/// file that is renamed when it is whole; one that never was, for a kill or a full disk, it takes for the newest and then
+/// gives up on all of the data.
+fn forget_unfinished(dir: &Path) -> Result<(), StoreError> {
+    let failed = |error: std::io::Error| io_error(&format!("tidying {}", dir.display()), &error);
+    for entry in std::fs::read_dir(dir).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        if name.to_str().is_some_and(|name| name.starts_with("snap.") && name.ends_with(".generating")) {
+            std::fs::remove_file(entry.path()).map_err(failed)?;
+        }
+    }
+    Ok(())
 }
 
 impl Kv for Sled {
