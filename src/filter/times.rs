@@ -67,7 +67,7 @@ pub(super) fn undated_todo_overlaps(todo: &Component, range: Interval, zones: &Z
 
 /// The table of VFREEBUSY.
 pub(super) fn freebusy_overlaps(freebusy: &Component, range: Interval, zones: &Zones) -> bool {
-    match (time_of(freebusy, "DTSTART", zones), time_of(freebusy, "DTEND", zones)) {
+    match (time_of(freebusy, "DTSTART", zones), end_of(freebusy, zones)) {
         (Some(dtstart), Some(dtend)) => range.start <= dtend && range.end > dtstart,
         _ => stored_periods(freebusy, zones).any(|period| period_overlaps(period, range)),
     }
@@ -88,13 +88,20 @@ fn availability_ends(availability: &Component, zones: &Zones) -> (Option<Utc>, O
     let dtstart = availability.date("DTSTART").ok().flatten();
     let duration = availability.duration("DURATION").ok().flatten();
     let by_duration = || Some(after(dtstart.as_ref()?, duration?, zones));
-    let end = time_of(availability, "DTEND", zones).or_else(by_duration);
+    let end = end_of(availability, zones).or_else(by_duration);
     (dtstart.as_ref().map(|start| zones.to_utc(start)), end)
 }
 
 /// The absolute time of the first property called `name`; `None` if it is missing or unreadable.
 pub(super) fn time_of(component: &Component, name: &str, zones: &Zones) -> Option<Utc> {
     component.date(name).ok().flatten().map(|date| zones.to_utc(&date))
+}
+
+/// The absolute time of DTEND, which stands beside DTSTART.
+fn end_of(component: &Component, zones: &Zones) -> Option<Utc> {
+    let end = component.date("DTEND").ok().flatten()?;
+    let start = component.date("DTSTART").ok().flatten();
+    Some(zones.to_utc(&start.map_or(end.clone(), |start| end.beside(&start))))
 }
 
 fn stored_periods<'a>(freebusy: &'a Component, zones: &'a Zones) -> impl Iterator<Item = Interval> + 'a {
@@ -107,7 +114,7 @@ fn stored_periods<'a>(freebusy: &'a Component, zones: &'a Zones) -> impl Iterato
 pub fn interval_of(period: &Period, zones: &Zones) -> Interval {
     let start = zones.to_utc(&period.start);
     let end = match &period.end {
-        PeriodEnd::At(end) => zones.to_utc(end),
+        PeriodEnd::At(end) => zones.to_utc(&end.beside(&period.start)),
         PeriodEnd::After(length) => start.plus(seconds_of(*length)),
     };
     Interval::new(start, end)
@@ -145,7 +152,7 @@ pub fn span_of(object: &CalendarObject, series: &Series) -> Option<Span> {
 }
 
 fn hull<'a>(freebusys: impl Iterator<Item = &'a Component>, zones: &Zones) -> Option<Span> {
-    let whole = |c: &Component| Some(Interval::new(time_of(c, "DTSTART", zones)?, time_of(c, "DTEND", zones)?));
+    let whole = |c: &Component| Some(Interval::new(time_of(c, "DTSTART", zones)?, end_of(c, zones)?));
     let parts = freebusys.flat_map(|c| whole(c).into_iter().chain(stored_periods(c, zones)).collect::<Vec<_>>());
     parts.map(|i| Span { start: i.start, end: Some(i.end) }).reduce(join)
 }

@@ -36,7 +36,7 @@ impl Items {
     /// Those that [`Items::text`] wrote beside `series`, in whatever form they are: what does not fit is forgotten.
     pub(super) fn read<'a>(series: impl Iterator<Item = &'a str>, text: &str) -> Self {
         let names = std::iter::once(SINGLE).chain(series);
-        let is_whole = |hashes: &&str| !hashes.is_empty() && hashes.len() % WIDTH == 0 && hashes.is_ascii();
+        let is_whole = |hashes: &&str| !hashes.is_empty() && hashes.len().is_multiple_of(WIDTH) && hashes.is_ascii();
         let groups = names.zip(text.split(',')).filter(|(_, hashes)| is_whole(hashes));
         Self(groups.map(|(series, hashes)| (series.to_owned(), hashes.to_owned())).collect())
     }
