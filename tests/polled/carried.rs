@@ -1,7 +1,7 @@
 //! What an event says beside its times: all that people would miss comes along.
 
 use kalends::ical::{CalendarObject, Component};
-use kalends::merge::{Provider, to_ical};
+use kalends::merge::{Provider, Version, edits, to_ical};
 use kalends::server::Options;
 
 use crate::puller::{Ended, Puller};
@@ -192,6 +192,27 @@ fn what_no_field_has_comes_along_from_a_feed() {
     puller.pull();
     let text = to_ical(&puller.world.only());
     assert!(text.contains("CONTACT:") && !text.contains("COMMENT") && !text.contains("X-ANYTHING"), "{text}");
+}
+
+/// A client that puts what it got has changed nothing; one that moves the meeting elsewhere does not leave Apple's word for the old
+/// place behind.
+#[test]
+fn edits_are_told_from_what_came_along() {
+    let (_fake, mut puller) = told(FURTHER);
+    let meeting = puller.world.only();
+    let edits = |text: &str| {
+        let object = CalendarObject::parse(text.as_bytes(), &kalends::base::Limits::default()).expect("an object");
+        edits(&meeting, &meeting, &object, &puller.world.policy.addresses, Version::default()).expect("values")
+    };
+    let text = to_ical(&meeting);
+    assert_eq!(edits(&text), []);
+    let moved = edits(&text.replace(":Halle\r\n", ":Garten\r\n"));
+    assert_eq!(moved.len(), 1);
+    for edit in moved {
+        puller.world.take(edit);
+    }
+    let text = to_ical(&puller.world.only());
+    assert!(text.contains("LOCATION:Garten\r\n") && !text.contains("X-APPLE") && text.contains("X-ANYTHING"), "{text}");
 }
 
 #[test]
