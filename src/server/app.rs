@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use http::header::{CONTENT_LENGTH, HOST, HeaderName, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    CONTENT_LENGTH, HOST, HeaderName, STRICT_TRANSPORT_SECURITY, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
+};
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, Version};
 use hyper::body::Incoming;
@@ -310,6 +312,11 @@ fn well_formed(parts: &Parts) -> Result<(), Box<Response>> {
     let hosts = parts.headers.get_all(HOST).iter().count();
     if hosts > 1 || (hosts == 0 && parts.version == Version::HTTP_11) {
         return Err(Box::new(text(StatusCode::BAD_REQUEST, "the request must have one Host\n")));
+    }
+    // RFC 9112 §6.1. What is under the chunks would be taken for what is meant.
+    let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
+    if !codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        return Err(Box::new(text(StatusCode::NOT_IMPLEMENTED, "of transfer codings only chunked is known here\n")));
     }
     if parts.method == Method::CONNECT || parts.method == Method::TRACE {
         return Err(Box::new(text(StatusCode::NOT_IMPLEMENTED, "the method is not known here\n")));

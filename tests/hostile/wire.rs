@@ -96,6 +96,7 @@ fn raw() -> Vec<(&'static str, String, Want)> {
             AnswerOrClose,
         ),
         ("chunked and something", put("Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n"), RefusalOrClose),
+        ("chunked below something", put("Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"), RefusalOrClose),
         ("something for chunked", put("Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"), RefusalOrClose),
         ("chunked behind a tab", put("Transfer-Encoding:\tchunked\r\n\r\n0\r\n\r\n"), AnswerOrClose),
         ("chunked with a blank before the colon", put("Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n"), RefusalOrClose),
