@@ -57,10 +57,15 @@ struct Server {
 
 impl Server {
     fn start(data: &Path) -> Self {
+        Self::logging(data, Stdio::inherit())
+    }
+
+    fn logging(data: &Path, log: Stdio) -> Self {
         let mut child = kalends(data)
             .args(["serve", "--listen", "127.0.0.1:0"])
             .env("KALENDS_LOG_LEVEL", "warn")
             .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
             .expect("it runs");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
@@ -326,7 +331,22 @@ fn the_default_configuration_is_accepted_and_mistakes_are_named() {
     let ran = run(dir.path(), &["serve", "--config", file.to_str().expect("UTF-8")]);
     assert_eq!(code(&ran), 2);
     assert!(err(&ran).contains("[auth] has no setting `relm`; is `realm` meant?"), "{}", err(&ran));
+    std::fs::write(&file, "[log]\nlevel = \"loud==\"\n").expect("written");
+    let ran = run(dir.path(), &["doctor", "--config", file.to_str().expect("UTF-8")]);
+    assert!(out(&ran).contains("[log] level: `loud==` is no level"), "{}", out(&ran));
     assert_eq!(code(&run(dir.path(), &["no-such-command"])), 2);
+}
+
+#[test]
+fn a_hangup_ends_no_service() {
+    let dir = tempfile::tempdir().expect("a directory");
+    drop(Server::first(dir.path()));
+    // Its log goes to no terminal, wherever the tests run.
+    let server = Server::logging(dir.path(), Stdio::null());
+    let pid = rustix::process::Pid::from_child(&server.child);
+    rustix::process::kill_process(pid, rustix::process::Signal::HUP).expect("it lives");
+    assert_eq!(request("GET", "/healthz").send(server.address).status, 200);
+    assert!(server.stop(), "it ends as it should");
 }
 
 #[test]

@@ -44,9 +44,15 @@ pub(super) async fn status(context: &Context, listing: Listing, output: &Output)
 
 /// Pauses or resumes a group.
 pub(super) async fn pause(context: &Context, group: &str, paused: bool, output: &Output) -> Result<(), Failure> {
+    let known = outbox::standing(context, group).await?.is_some();
     outbox::set_paused(context, group, paused).await?;
     tracing::warn!(group, paused, "bus.paused");
     output.note(format!("{group} {}", if paused { "is paused; it keeps its place" } else { "goes on" })).await;
+    if !known {
+        let text =
+            format!("no group of the outbox is called {group} so far; `kalends bus status` shows those there are");
+        output.note(text).await;
+    }
     Ok(())
 }
 

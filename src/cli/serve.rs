@@ -1,6 +1,6 @@
 //! `serve`: from a configuration to a running server, and down again.
 
-use std::io::Write;
+use std::io::{IsTerminal as _, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,7 +58,7 @@ pub async fn serve(data: &Path, config: Config) -> Result<(), String> {
     let client = config.providers.client()?;
     let providers = tokio::spawn(job::providers::run(Arc::clone(&context), client, wait(stopped.clone())));
     let app = App::new(Arc::clone(&context), options(&config, tls));
-    let ending = tokio::spawn(signals(signal(SignalKind::terminate()), signal(SignalKind::interrupt()), stop));
+    let ending = tokio::spawn(signals(Signals::take(), stop));
     // Said only now: whoever reads it may use the socket, and send signals, at once.
     greet(&context, data, &url).await?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "server.started");
@@ -97,17 +97,48 @@ async fn wait(mut stopped: channel::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
+/// The signals that people send to servers.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn take() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Completes when somebody wants the server to end. SIGHUP says so only where it comes from a terminal that is closed;
+    /// to a service it means that something is to be read again, and the certificate is, without being asked.
+    async fn end(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => {
+                    if std::io::stderr().is_terminal() {
+                        return;
+                    }
+                    tracing::info!("server.hangup: the certificate is read again when it changes; the rest takes a restart");
+                }
+            }
+        }
+    }
+}
+
 /// Ends the server on the first SIGTERM or SIGINT, and the process on the second.
-async fn signals(terminate: std::io::Result<Signal>, interrupt: std::io::Result<Signal>, stop: channel::Sender<bool>) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) else {
+async fn signals(signals: std::io::Result<Signals>, stop: channel::Sender<bool>) {
+    let Ok(mut signals) = signals else {
         tracing::error!("signals cannot be received; only SIGKILL ends this process");
         return std::future::pending().await;
     };
     for last in [false, true] {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        signals.end().await;
         if last {
             std::process::exit(130);
         }

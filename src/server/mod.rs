@@ -25,6 +25,6 @@ mod workers;
 pub use app::{App, Options};
 pub use listener::run;
 pub use peer::{Client, Network};
-pub use telemetry::{serve_metrics, start_logs, start_metrics};
+pub use telemetry::{check_level, serve_metrics, start_logs, start_metrics};
 pub use throttle::Throttle;
 pub use tls::{Tls, TlsFiles};

@@ -18,13 +18,27 @@ use super::families;
 /// Upper bounds of the histogram's buckets, in seconds.
 const BUCKETS: &[f64] = &[0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
+/// Whether `level` is a level, or a filter.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_level(level: &str) -> Result<(), String> {
+    filter(level).map(drop)
+}
+
+fn filter(level: &str) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(level).map_err(|error| {
+        format!("`{level}` is no level: write \"info\", or a filter such as \"info,kalends=debug\" ({error})")
+    })
+}
+
 /// Sends log lines to standard error, as JSON or as text, from `level` up. Once for the process; panics are logged
 /// too, by their place alone (their text may hold what users wrote).
 ///
 /// # Errors
 /// If `level` is no filter.
 pub fn start_logs(json: bool, level: &str) -> Result<(), String> {
-    let filter = EnvFilter::try_new(level).map_err(|error| format!("[log] level: `{level}` is no level: {error}"))?;
+    let filter = filter(level).map_err(|why| format!("[log] level: {why}"))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     // A second start (in tests) leaves the first in force.
     let _ = if json {

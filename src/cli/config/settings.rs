@@ -172,7 +172,7 @@ fn general() -> Vec<Setting> {
             "level",
             "What is logged: \"error\", \"warn\", \"info\", \"debug\", \"trace\", or a filter such as \"info,kalends=debug\".",
             "",
-            |config, value| value.text().map(|level| config.log.level = level),
+            |config, value| value.text().and_then(log_level).map(|level| config.log.level = level),
             |config| Some(quote(&config.log.level)),
         ),
         row(
@@ -217,6 +217,10 @@ fn engine(value: &Value) -> Result<Engine, String> {
         "fjall" => Ok(Engine::Fjall),
         other => Err(format!("`{other}` is no engine: use \"sled\" or \"fjall\"")),
     }
+}
+
+fn log_level(level: String) -> Result<String, String> {
+    crate::server::check_level(&level).map(|()| level)
 }
 
 fn log_format(value: &Value) -> Result<LogFormat, String> {
