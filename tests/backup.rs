@@ -93,6 +93,24 @@ fn backups_are_taken_without_a_server_and_restored_only_where_nothing_is() {
         place.done(&["calendar", "list", "anna", "--json"])
     );
 
+    // What is no backup is not replaced by one.
+    let occupied = dir.path().join("data/kalends.key");
+    let key = std::fs::read(&occupied).expect("it can be read");
+    let pipe = dir.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
+    assert!(made.success());
+    for (path, why) in [(&occupied, "no backup"), (&pipe, "no ordinary file"), (&dir.path().to_owned(), "no ordinary")]
+    {
+        let refused = place.run(&["backup", path.to_str().expect("UTF-8")]);
+        assert!(!refused.status.success() && text(&refused.stderr).contains(why), "{path:?}: {refused:?}");
+    }
+    assert_eq!(std::fs::read(&occupied).expect("it can be read"), key);
+    place.done(&["backup", name]);
+    // Where nothing could be restored no directory is left.
+    let never = place.moved(&dir.path().join("never"), "sled");
+    assert!(!never.run(&["restore", bad.to_str().expect("UTF-8")]).status.success());
+    assert!(!dir.path().join("never").exists());
+
     let nowhere = dir.path().join("missing/one.backup");
     let failed = place.run(&["backup", nowhere.to_str().expect("UTF-8")]);
     assert!(!failed.status.success() && text(&failed.stderr).contains("cannot write"), "{failed:?}");

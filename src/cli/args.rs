@@ -115,7 +115,7 @@ pub enum Verb {
     /// It is written to FILE.part, which takes the name FILE when it is whole; the last bytes are a checksum. It holds
     /// everything that is stored, passwords' hashes included: keep it as safe as the data directory.
     Backup {
-        /// The file; one that is there is replaced
+        /// The file; a backup that is there is replaced
         file: PathBuf,
     },
     /// Fill an empty data directory (--data) from a backup

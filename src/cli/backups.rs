@@ -1,6 +1,7 @@
 //! `backup` and `restore`.
 
 use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::Path;
 
 use super::config::Config;
@@ -12,9 +13,33 @@ use crate::service::providers::{Providers, Vault};
 use crate::service::webhooks::secret;
 use crate::store::{BackupSize, Store, restore_backup};
 
+/// How every backup begins, whatever its version.
+const BACKUP_MAGIC: &[u8] = b"kalends-backup ";
+
 /// What may lie in a directory that is restored into. Whether data is in it is for the store to say.
 const HARMLESS: [&str; 7] =
     ["kalends.lock", "kalends.toml", "kalends.sock", "kalends.store", "kalends.store.new", key::FILE, key::NEW_FILE];
+
+/// Whether a backup may take the place of what is at `file`: of nothing, an empty file, or an earlier backup. A slip of
+/// the hand (`kalends.key`, a device, a pipe) would be replaced by it otherwise.
+pub(super) fn check_place(file: &Path) -> Result<(), String> {
+    let shown = file.display();
+    let failed = |error: std::io::Error| format!("cannot write {shown}: {error}");
+    let there = match fs::metadata(file) {
+        Ok(there) => there,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    if !there.is_file() {
+        return Err(format!("{shown} is no ordinary file; name one that is not there yet, or an earlier backup"));
+    }
+    let mut start = Vec::new();
+    File::open(file).and_then(|open| open.take(BACKUP_MAGIC.len() as u64).read_to_end(&mut start)).map_err(failed)?;
+    if !start.is_empty() && start != BACKUP_MAGIC {
+        return Err(format!("{shown} is there and is no backup, so it is not replaced; name another file"));
+    }
+    Ok(())
+}
 
 /// Sends a backup to the one who called. The pieces are read from disk: not on a thread that serves.
 pub(super) async fn backup(context: &Context, output: &Output) -> Result<(), Failure> {
@@ -43,10 +68,16 @@ pub(super) async fn restore(data: &Path, config: &Config, file: &Path) -> Result
     is_empty(data)?;
     let shown = file.display();
     let mut opened = File::open(file).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    let made = !data.exists();
     super::make_data_directory(data).map_err(|error| error.to_string())?;
     let options = store_options(data, config);
-    let BackupSize { rows, bytes } =
-        restore_backup(&mut opened, &options).map_err(|error| format!("{shown}: {error}"))?;
+    let BackupSize { rows, bytes } = restore_backup(&mut opened, &options).map_err(|error| {
+        if made {
+            // Only if nothing is in it.
+            let _ = fs::remove_dir(data);
+        }
+        format!("{shown}: {error}")
+    })?;
     let store = Store::open(&options).map_err(|error| error.to_string())?;
     let findings = store.check().await.map_err(|error| error.to_string())?;
     for finding in &findings {

@@ -240,7 +240,10 @@ fn work(verb: Verb) -> Result<(Command, Vec<PathBuf>, Target), Ended> {
         Verb::Bus(verb) => plain(of_bus(verb)),
         Verb::Freebusy(search) => plain(of_search(search).map_err(usage)?),
         Verb::Verify { rebuild, json, .. } => plain(Command::Verify { rebuild, listing: Listing::by_flag(json) }),
-        Verb::Backup { file } => Ok((Command::Backup, Vec::new(), Target::Whole(file))),
+        Verb::Backup { file } => {
+            backups::check_place(&file).map_err(failed)?;
+            Ok((Command::Backup, Vec::new(), Target::Whole(file)))
+        }
         Verb::Compact => plain(Command::Compact),
         Verb::Migrate { to } => plain(Command::Migrate { to: Engine::from(to).name().to_owned() }),
         Verb::Serve(_)

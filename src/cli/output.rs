@@ -1,7 +1,7 @@
 //! What a command says, and where that goes: to this process's streams, or through the socket to another's.
 
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use base64::Engine as _;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::draft::Draft;
+use crate::base::ETag;
 
 /// How a command ended. The numbers are its exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -202,11 +203,13 @@ impl Console {
             Target::Whole(_) => return Err("a calendar came where a backup was asked for".to_owned()),
             Target::Directory(directory) => (directory.join(format!("{}.ics", file_name(name))), Some(directory)),
         };
-        let write = |path: &Path| {
-            parent.map_or(Ok(()), std::fs::create_dir_all)?;
-            std::fs::write(path, text)
-        };
-        write(&path).map_err(|error| format!("cannot write {}: {error}", path.display()))
+        if let Some(parent) = parent {
+            std::fs::create_dir_all(parent).map_err(|error| format!("cannot make {}: {error}", parent.display()))?;
+        }
+        // Where one of an earlier export is, it stays until this one is whole.
+        let mut draft = Draft::begin(&path)?;
+        draft.append(text.as_bytes())?;
+        draft.finish()
     }
 
     fn show(&mut self, done: u64, total: u64) {
@@ -223,8 +226,36 @@ impl Console {
     }
 }
 
-/// A calendar's name as a file's: no slashes, and no dot in front.
+/// Longer names are cut: file systems take 255 bytes, and `.ics.part` stands behind.
+const FILE_NAME_BYTES_MAX: usize = 240;
+
+/// A calendar's name as a file's: no slashes, and no dot in front. Different names stay different.
 fn file_name(name: &str) -> String {
-    let safe: String = name.chars().map(|c| if c == '/' || c == '\0' { '_' } else { c }).collect();
-    safe.strip_prefix('.').map_or(safe.clone(), |rest| format!("_{rest}"))
+    let hidden = name.starts_with('.').then_some("%2E").unwrap_or_default();
+    let rest = name.strip_prefix('.').unwrap_or(name);
+    let safe = format!("{hidden}{}", rest.replace('%', "%25").replace('/', "%2F").replace('\0', "%00"));
+    if safe.len() <= FILE_NAME_BYTES_MAX {
+        return safe;
+    }
+    let tag = ETag::of(name.as_bytes()).to_string();
+    let tag = tag.trim_matches('"');
+    let cut = safe.floor_char_boundary(FILE_NAME_BYTES_MAX - tag.len() - 1);
+    format!("{}-{tag}", &safe[..cut])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FILE_NAME_BYTES_MAX, file_name};
+
+    #[test]
+    fn different_calendars_have_different_files() {
+        let long = "\u{e4}".repeat(127);
+        let names = ["work", ".work", "_work", "%2Ework", "a/b", "a_b", "a%2Fb", &long, &format!("{long}x")];
+        let files: std::collections::BTreeSet<String> = names.into_iter().map(file_name).collect();
+        assert_eq!(files.len(), names.len(), "{files:?}");
+        for file in files {
+            assert!(file.len() <= FILE_NAME_BYTES_MAX && !file.starts_with('.') && !file.contains('/'), "{file}");
+        }
+        assert_eq!(file_name("M\u{fc}ller"), "M\u{fc}ller");
+    }
 }
