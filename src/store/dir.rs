@@ -84,7 +84,13 @@ impl DirLock {
         }
         fs::create_dir_all(dir).map_err(|error| io_error(&format!("making {}", dir.display()), &error))?;
         let path = dir.join(LOCK_FILE);
-        let failed = |error: std::io::Error| io_error(&format!("locking {}", path.display()), &error);
+        let failed = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::PermissionDenied => {
+                let path = path.display();
+                StoreError::Io(format!("locking {path}: {error}; run this as the user whom the server runs as"))
+            }
+            _ => io_error(&format!("locking {}", path.display()), &error),
+        };
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
