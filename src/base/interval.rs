@@ -5,6 +5,9 @@ use std::fmt;
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Timelike};
 use serde::{Deserialize, Serialize};
 
+/// Seconds in a UTC day.
+const DAY_SECONDS: i64 = 86_400;
+
 /// A point in time: seconds since 1970-01-01T00:00:00Z. iCalendar knows nothing finer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Utc(pub i64);
@@ -36,17 +39,49 @@ impl Utc {
 /// Written as iCalendar writes UTC: `20261122T155700Z` (RFC 5545 §3.3.5, form #2).
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = String::with_capacity(16);
-        self.write(&mut text);
-        f.write_str(&text)
+        f.write_str(ascii(&self.stamp()))
     }
 }
 
 impl Utc {
     /// Writes it as iCalendar does behind what is in `out`.
     pub fn write(self, out: &mut String) {
-        write_date_time(self.naive(), out);
-        out.push('Z');
+        out.push_str(ascii(&self.stamp()));
+    }
+
+    /// The ASCII characters that iCalendar writes for it.
+    pub fn stamp(self) -> [u8; 16] {
+        let local = self.naive();
+        let mut stamp = *b"00000000T000000Z";
+        stamp[..8].copy_from_slice(&date_stamp(local.date()));
+        stamp[9..15].copy_from_slice(&time_stamp(local.hour(), local.minute(), local.second()));
+        stamp
+    }
+}
+
+/// [`Utc::stamp`] for times of which many are of the same day as the one before: its date is worked out once.
+pub(crate) struct Stamps {
+    day: i64,
+    stamp: [u8; 16],
+}
+
+impl Stamps {
+    pub fn new() -> Self {
+        Self { day: i64::MIN, stamp: [0; 16] }
+    }
+
+    /// The stamp of `time`.
+    #[inline]
+    pub fn of(&mut self, time: Utc) -> [u8; 16] {
+        let time = time.clamp(Utc::MIN, Utc::MAX);
+        let day = time.0.div_euclid(DAY_SECONDS);
+        if day == self.day {
+            let second = u32::try_from(time.0.rem_euclid(DAY_SECONDS)).expect("a day has 86,400 seconds");
+            self.stamp[9..15].copy_from_slice(&time_stamp(second / 3600, second / 60 % 60, second % 60));
+        } else {
+            (self.day, self.stamp) = (day, time.stamp());
+        }
+        self.stamp
     }
 }
 
@@ -54,24 +89,41 @@ impl Utc {
 pub(crate) fn write_date_time(local: NaiveDateTime, out: &mut String) {
     write_date(local.date(), out);
     out.push('T');
-    let time = local.time();
-    [time.hour(), time.minute(), time.second()].into_iter().for_each(|number| push_two(number, out));
+    out.push_str(ascii(&time_stamp(local.hour(), local.minute(), local.second())));
 }
 
 /// Writes `20261122` behind what is in `out`. A year has at least four digits.
 pub(crate) fn write_date(date: NaiveDate, out: &mut String) {
-    match u32::try_from(date.year()) {
-        Ok(year @ 0..=9999) => [year / 100, year % 100].into_iter().for_each(|number| push_two(number, out)),
-        _ => out.push_str(&format!("{:04}", date.year())),
+    match date.year() {
+        0..=9999 => out.push_str(ascii(&date_stamp(date))),
+        year => out.push_str(&format!("{year:04}{:02}{:02}", date.month(), date.day())),
     }
-    push_two(date.month(), out);
-    push_two(date.day(), out);
 }
 
-fn push_two(number: u32, out: &mut String) {
-    let digit = |digit: u32| char::from_digit(digit % 10, 10).unwrap_or('0');
-    out.push(digit(number / 10));
-    out.push(digit(number));
+/// The digits of a date in the years 0 to 9999.
+#[inline]
+fn date_stamp(date: NaiveDate) -> [u8; 8] {
+    let year = date.year().unsigned_abs();
+    let ([a, b], [c, d]) = (two_digits(year / 100), two_digits(year));
+    let ([e, f], [g, h]) = (two_digits(date.month()), two_digits(date.day()));
+    [a, b, c, d, e, f, g, h]
+}
+
+#[inline]
+fn time_stamp(hour: u32, minute: u32, second: u32) -> [u8; 6] {
+    let ([a, b], [c, d], [e, f]) = (two_digits(hour), two_digits(minute), two_digits(second));
+    [a, b, c, d, e, f]
+}
+
+/// The last two digits of `number`.
+#[inline]
+fn two_digits(number: u32) -> [u8; 2] {
+    let [low, ..] = (number % 100).to_le_bytes();
+    [b'0' + low / 10, b'0' + low % 10]
+}
+
+fn ascii(digits: &[u8]) -> &str {
+    std::str::from_utf8(digits).expect("digits are ASCII")
 }
 
 /// A half-open stretch of time, `start` included and `end` excluded. `start <= end`; an interval
@@ -108,5 +160,47 @@ impl Interval {
     /// Its length in seconds.
     pub fn seconds(self) -> i64 {
         self.end.0 - self.start.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn formatted(time: Utc) -> String {
+        time.naive().format("%Y%m%dT%H%M%SZ").to_string()
+    }
+
+    proptest! {
+        #[test]
+        fn times_are_written_as_they_are_formatted(
+            times in prop::collection::vec(prop_oneof![Utc::MIN.0..=Utc::MAX.0, 0..200_000_i64], 1..20),
+        ) {
+            let mut stamps = Stamps::new();
+            for time in times.into_iter().map(Utc) {
+                prop_assert_eq!(time.to_string(), formatted(time));
+                let stamp = stamps.of(time);
+                prop_assert_eq!(ascii(&stamp), formatted(time));
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_and_last_times_are_written_and_what_is_beyond_them_as_they() {
+        let mut stamps = Stamps::new();
+        for (seconds, text) in
+            [(i64::MIN, "00010101T000000Z"), (-1, "19691231T235959Z"), (i64::MAX, "99991231T235959Z")]
+        {
+            assert_eq!(Utc(seconds).to_string(), text);
+            assert_eq!(ascii(&stamps.of(Utc(seconds))), text);
+        }
+    }
+
+    #[test]
+    fn a_year_of_five_digits_is_written_whole() {
+        let mut out = String::new();
+        write_date(NaiveDate::from_ymd_opt(12_026, 3, 4).unwrap(), &mut out);
+        assert_eq!(out, "120260304");
     }
 }

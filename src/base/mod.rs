@@ -12,6 +12,6 @@ pub use clock::{Clock, FixedClock, SystemClock};
 pub use etag::ETag;
 pub use id::{CollectionId, LockToken, PrincipalId, Revision};
 pub use interval::{Interval, Utc};
-pub(crate) use interval::{write_date, write_date_time};
+pub(crate) use interval::{Stamps, write_date, write_date_time};
 pub use limits::{LIMITS, Limit, Limits, named_in as limit_named_in};
 pub use secret::Secret;

@@ -6,7 +6,7 @@
 //! period at most, none for the usual meeting that starts and ends on the quarter of an hour. So a calendar's
 //! answer for a window is exact to the second without reading an object.
 
-use super::periods::{BY_STRENGTH, clip, intersect, merge, of_kind, union};
+use super::periods::{BY_STRENGTH, clip, intersect, join, lay_under, merge, of_kind, union};
 use super::{BusyPeriod, BusyType};
 use crate::base::{Interval, Utc};
 
@@ -74,8 +74,8 @@ pub struct CalendarMask {
     /// The first day, in days since 1970-01-01.
     first_day: i64,
     days: Vec<DayMask>,
-    /// Within the slots where a kind's `any` and `full` differ: what of them it covers, exactly. Sorted.
-    ends: Vec<BusyPeriod>,
+    /// By kind, within the slots where its `any` and `full` differ: what of them it covers, exactly. Sorted.
+    ends: [Vec<Interval>; 3],
 }
 
 /// What the masks of a window say.
@@ -94,14 +94,13 @@ impl CalendarMask {
     pub fn build(window: Interval, periods: impl IntoIterator<Item = BusyPeriod>) -> Self {
         let first_day = day_of(window.start);
         let count = usize::try_from((window.end.0 - 1).div_euclid(DAY_SECONDS) - first_day + 1).unwrap_or(0);
-        let mut mask = Self { first_day, days: vec![DayMask::default(); count], ends: Vec::new() };
+        let mut mask = Self { first_day, days: vec![DayMask::default(); count], ends: Default::default() };
         let periods = clip(periods, mask.window());
         for kind in BY_STRENGTH {
             let whole = union(of_kind(&periods, kind));
             whole.into_iter().for_each(|interval| mask.fill(interval, kind));
         }
-        mask.ends.sort_unstable();
-        mask.ends.shrink_to_fit();
+        mask.ends.iter_mut().for_each(Vec::shrink_to_fit);
         mask
     }
 
@@ -115,7 +114,7 @@ impl CalendarMask {
                 break;
             }
             all.days.extend_from_slice(&part.days);
-            all.ends.extend_from_slice(&part.ends);
+            all.ends.iter_mut().zip(&part.ends).for_each(|(all, ends)| all.extend_from_slice(ends));
         }
         Some(all)
     }
@@ -144,12 +143,12 @@ impl CalendarMask {
 
     /// How many ends of periods are kept beside the masks: none to two for each.
     pub fn end_count(&self) -> usize {
-        self.ends.len()
+        self.ends.iter().map(Vec::len).sum()
     }
 
     /// About how many bytes of memory it holds.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + size_of_val(&*self.days) + size_of_val(&*self.ends)
+        size_of::<Self>() + size_of_val(&*self.days) + self.end_count() * size_of::<Interval>()
     }
 
     /// Adds the busy time of `other`: afterwards this holds what either is busy with, for the days that both know.
@@ -163,8 +162,11 @@ impl CalendarMask {
         self.first_day = day_of(common.start);
         let theirs = other.days.iter().skip(skip(other.first_day));
         self.days.iter_mut().zip(theirs).for_each(|(mine, theirs)| mine.add(theirs));
-        self.ends = clip(self.ends.iter().chain(&other.ends).copied(), common);
-        self.ends.sort_unstable();
+        for (mine, theirs) in self.ends.iter_mut().zip(&other.ends) {
+            *mine = mine.iter().chain(theirs).filter_map(|end| end.intersection(common)).collect();
+            // Two sorted stretches, which this sort only merges.
+            mine.sort();
+        }
     }
 
     /// What the masks alone say of `window`, cut to the days they know.
@@ -179,45 +181,47 @@ impl CalendarMask {
         Answer { sure, unsure: self.runs(window, DayMask::unsure) }
     }
 
-    /// The merged busy periods of `window`, cut to the days it knows. Exact to the second.
+    /// The merged busy periods of `window`, cut to the days it knows. Exact to the second: whole slots are read from the masks, run
+    /// by run, and the others from the kept ends.
     pub fn periods(&self, window: Interval) -> Vec<BusyPeriod> {
-        let answer = self.answer(window);
-        if answer.unsure.is_empty() {
-            return answer.sure;
-        }
-        let known = self.within(&answer.unsure);
-        answer.refine(known)
+        let Some(window) = window.intersection(self.window()) else { return Vec::new() };
+        BY_STRENGTH.into_iter().fold(Vec::new(), |merged, kind| lay_under(merged, &self.covered(kind, window), kind))
     }
 
-    /// Everything it knows of the slots of `stretches`: the kept ends, and the slots that a kind covers wholly.
-    fn within(&self, stretches: &[Interval]) -> Vec<BusyPeriod> {
-        let mut known = self.ends_near(stretches).to_vec();
-        for (plane, kind) in BY_STRENGTH.into_iter().enumerate() {
-            let covered = stretches.iter().flat_map(|stretch| self.runs(*stretch, |day| day.full[plane]));
-            known.extend(covered.map(|interval| BusyPeriod { interval, kind }));
+    /// What `kind` covers of `window`, which is within what this knows: exact, sorted, apart from each other.
+    fn covered(&self, kind: BusyType, window: Interval) -> Vec<Interval> {
+        let plane = plane(kind);
+        let (first_day, days) = self.days_of(window);
+        if days.iter().all(|day| day.any[plane] == 0) {
+            return Vec::new();
         }
-        known
-    }
-
-    /// The kept ends that may lie in `stretches`. None is longer than the two slots it may touch.
-    fn ends_near(&self, stretches: &[Interval]) -> &[BusyPeriod] {
-        let (Some(first), Some(last)) = (stretches.first(), stretches.last()) else { return &[] };
-        let from = self.ends.partition_point(|end| end.interval.start.0 < first.start.0 - 2 * SLOT_SECONDS);
-        let to = self.ends.partition_point(|end| end.interval.start < last.end);
-        &self.ends[from.min(to)..to]
+        let mut covered = Vec::with_capacity(days.len() + self.ends[plane].len());
+        let mut ends = self.ends[plane].iter().filter_map(|end| end.intersection(window)).peekable();
+        each_run(days.iter().map(|day| day.full[plane]), first_day, |run| {
+            let Some(run) = run.intersection(window) else { return };
+            while let Some(end) = ends.next_if(|end| end.start < run.start) {
+                join(&mut covered, end);
+            }
+            join(&mut covered, run);
+        });
+        ends.for_each(|end| join(&mut covered, end));
+        covered
     }
 
     /// The stretches of `window` whose slots are set in what `mask` takes from a day. `window` is within what this knows.
     fn runs(&self, window: Interval, mask: impl Fn(&DayMask) -> u128) -> Vec<Interval> {
-        let mut slots = Vec::new();
-        if window.start >= window.end {
-            return slots;
-        }
-        for day in day_of(window.start)..=day_of(Utc(window.end.0 - 1)) {
-            let bits = self.day(day).map_or(0, &mask);
-            push_runs(&mut slots, day, bits);
-        }
-        slots.iter().filter_map(|run| run.intersection(window)).collect()
+        let (first_day, days) = self.days_of(window);
+        let mut runs = Vec::new();
+        each_run(days.iter().map(mask), first_day, |run| runs.extend(run.intersection(window)));
+        runs
+    }
+
+    /// The days that `window`, which is within what this knows, touches, and the number of the first.
+    fn days_of(&self, window: Interval) -> (i64, &[DayMask]) {
+        let first_day = day_of(window.start);
+        let index = |day: i64| usize::try_from(day - self.first_day).unwrap_or(0);
+        let to = if window.start < window.end { index(day_of(Utc(window.end.0 - 1)) + 1) } else { 0 };
+        (first_day, self.days.get(index(first_day)..to).unwrap_or_default())
     }
 
     fn fill(&mut self, interval: Interval, kind: BusyType) {
@@ -233,7 +237,7 @@ impl CalendarMask {
         } else {
             [interval, Interval::new(interval.end, interval.end)]
         };
-        self.ends.extend(ends.into_iter().filter(|i| i.start < i.end).map(|interval| BusyPeriod { interval, kind }));
+        self.ends[plane].extend(ends.into_iter().filter(|end| end.start < end.end));
     }
 
     /// Applies `set` to the days of the slots from `from` up to, not including, `to`; both since 1970.
@@ -266,22 +270,45 @@ impl Answer {
     }
 }
 
-/// Appends the runs of set bits of `day` to `runs`, joining the first with the last run if they touch.
-pub(super) fn push_runs(runs: &mut Vec<Interval>, day: i64, mut bits: u128) {
-    let midnight = day * DAY_SECONDS;
-    let mut base = 0;
-    while bits != 0 {
-        base += i64::from(bits.trailing_zeros());
-        bits >>= bits.trailing_zeros();
-        let length = i64::from(bits.trailing_ones());
-        let start = Utc(midnight + base * SLOT_SECONDS);
-        let end = Utc(start.0 + length * SLOT_SECONDS);
-        match runs.last_mut() {
-            Some(last) if last.end == start => last.end = end,
-            _ => runs.push(Interval { start, end }),
+/// The merged busy periods of `window` that `parts` know: masks that follow each other in time, such as the weeks of a calendar.
+pub fn periods_of<'a>(parts: impl IntoIterator<Item = &'a CalendarMask>, window: Interval) -> Vec<BusyPeriod> {
+    let mut all: Vec<BusyPeriod> = Vec::new();
+    for part in parts {
+        let mut more = part.periods(window).into_iter().peekable();
+        if let Some(last) = all.last_mut()
+            && let Some(next) = more.next_if(|next| next.kind == last.kind && next.interval.start == last.interval.end)
+        {
+            last.interval.end = next.interval.end;
         }
-        bits >>= length;
-        base += length;
+        all.extend(more);
+    }
+    all
+}
+
+/// Gives `found` each run of set bits in `days`, the first of which is `first_day`, in order; a run goes on over midnight.
+pub(super) fn each_run(days: impl Iterator<Item = u128>, first_day: i64, mut found: impl FnMut(Interval)) {
+    let mut midnight = Utc(first_day * DAY_SECONDS);
+    let mut last_slot = 0;
+    let mut open = None;
+    for bits in days {
+        // Where a slot differs from the one before it: a run begins or ends there.
+        let edges = (bits ^ (bits << 1 | last_slot)) & ALL_SLOTS;
+        last_slot = bits >> (DAY_SLOTS - 1) & 1;
+        for (first_slot, mut word) in [(0, edges as u64), (64, (edges >> 64) as u64)] {
+            while word != 0 {
+                let slot = first_slot + i64::from(word.trailing_zeros());
+                word &= word - 1;
+                let at = Utc(midnight.0 + slot * SLOT_SECONDS);
+                match open.take() {
+                    None => open = Some(at),
+                    Some(start) => found(Interval { start, end: at }),
+                }
+            }
+        }
+        midnight.0 += DAY_SECONDS;
+    }
+    if let Some(start) = open {
+        found(Interval { start, end: midnight });
     }
 }
 
@@ -402,6 +429,14 @@ mod tests {
             let mask = CalendarMask::build(days(2), periods.clone());
             prop_assert_eq!(mask.periods(window), plain.clone());
             prop_assert_eq!(mask.answer(window).refine(clip(periods, window)), plain);
+        }
+
+        #[test]
+        fn masks_that_follow_each_other_say_what_one_says(periods in periods(), window in windows(), cut in 1..2_i64) {
+            let whole = CalendarMask::build(days(3), periods.clone());
+            let days_from = |from, to| Interval::new(at(from, 0, 0, 0), at(to, 0, 0, 0));
+            let parts = [days_from(0, cut), days_from(cut, 3)].map(|part| CalendarMask::build(part, periods.clone()));
+            prop_assert_eq!(periods_of(&parts, window), whole.periods(window));
         }
 
         #[test]

@@ -13,7 +13,7 @@ mod text;
 
 pub use availability::unavailable;
 pub use contributions::{contributions, contributions_of_series};
-pub use mask::{Answer, CalendarMask, DAY_SLOTS, DayMask, SLOT_SECONDS};
+pub use mask::{Answer, CalendarMask, DAY_SLOTS, DayMask, SLOT_SECONDS, periods_of};
 pub use periods::merge;
 pub use search::{Blocking, common_free, free_slots};
 pub use text::{vfreebusy, vfreebusy_component};

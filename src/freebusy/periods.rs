@@ -9,17 +9,37 @@ pub(super) const BY_STRENGTH: [BusyType; 3] = [BusyType::Busy, BusyType::Unavail
 /// Merges periods: within a kind overlapping and touching ones become one, and where kinds overlap the stronger one
 /// wins (BUSY over BUSY-UNAVAILABLE over BUSY-TENTATIVE). Sorted by start.
 pub fn merge(periods: Vec<BusyPeriod>) -> Vec<BusyPeriod> {
-    let mut taken: Vec<Interval> = Vec::new();
-    let mut merged: Vec<BusyPeriod> = Vec::new();
-    for kind in BY_STRENGTH {
-        let own = union(of_kind(&periods, kind));
-        merged.extend(subtract(&own, &taken).into_iter().map(|interval| BusyPeriod { interval, kind }));
-        if !own.is_empty() {
-            taken = union(taken.into_iter().chain(own));
-        }
+    let own = |kind| union(of_kind(&periods, kind));
+    BY_STRENGTH.into_iter().fold(Vec::new(), |merged, kind| lay_under(merged, &own(kind), kind))
+}
+
+/// The periods `above` and what they leave of `own`, which is of a weaker `kind` than they. Both are sorted and without overlaps, and
+/// so is the result; `own` is as [`union`] makes it.
+pub(super) fn lay_under(above: Vec<BusyPeriod>, own: &[Interval], kind: BusyType) -> Vec<BusyPeriod> {
+    if own.is_empty() {
+        return above;
     }
-    merged.sort_unstable();
-    merged
+    let mut out = Vec::with_capacity(above.len() + own.len());
+    let mut above = above.into_iter().peekable();
+    let mut covered = Utc::MIN;
+    for whole in own {
+        let mut start = whole.start.max(covered);
+        while let Some(stronger) = above.next_if(|stronger| stronger.interval.start < whole.end) {
+            push_nonempty(&mut out, start, stronger.interval.start, kind);
+            covered = stronger.interval.end;
+            start = start.max(covered);
+            out.push(stronger);
+        }
+        push_nonempty(&mut out, start, whole.end, kind);
+    }
+    out.extend(above);
+    out
+}
+
+fn push_nonempty(out: &mut Vec<BusyPeriod>, start: Utc, end: Utc, kind: BusyType) {
+    if start < end {
+        out.push(BusyPeriod { interval: Interval { start, end }, kind });
+    }
 }
 
 /// The intervals of the periods of `kind`.
@@ -40,13 +60,16 @@ pub(super) fn union(intervals: impl Iterator<Item = Interval>) -> Vec<Interval> 
         sorted.sort_unstable();
     }
     let mut out: Vec<Interval> = Vec::with_capacity(sorted.len());
-    for next in sorted {
-        match out.last_mut() {
-            Some(last) if next.start <= last.end => last.end = last.end.max(next.end),
-            _ => out.push(next),
-        }
-    }
+    sorted.into_iter().for_each(|next| join(&mut out, next));
     out
+}
+
+/// Adds `next`, which starts no earlier than the last one of `joined`, as part of that where they overlap or touch.
+pub(super) fn join(joined: &mut Vec<Interval>, next: Interval) {
+    match joined.last_mut() {
+        Some(last) if next.start <= last.end => last.end = last.end.max(next.end),
+        _ => joined.push(next),
+    }
 }
 
 /// The seconds of `from` that are in none of `holes`. Both are as [`union`] makes them, and so is the result.
@@ -57,10 +80,10 @@ pub(super) fn subtract(from: &[Interval], holes: &[Interval]) -> Vec<Interval> {
         first_hole += holes[first_hole..].partition_point(|hole| hole.end <= whole.start);
         let mut start = whole.start;
         for hole in holes[first_hole..].iter().take_while(|hole| hole.start < whole.end) {
-            push_nonempty(&mut out, start, hole.start);
+            out.extend((start < hole.start).then_some(Interval { start, end: hole.start }));
             start = hole.end;
         }
-        push_nonempty(&mut out, start, whole.end);
+        out.extend((start < whole.end).then_some(Interval { start, end: whole.end }));
     }
     out
 }
@@ -74,12 +97,6 @@ pub(super) fn intersect(a: &[Interval], b: &[Interval]) -> Vec<Interval> {
         if x.end < y.end { i += 1 } else { j += 1 }
     }
     out
-}
-
-fn push_nonempty(out: &mut Vec<Interval>, start: Utc, end: Utc) {
-    if start < end {
-        out.push(Interval { start, end });
-    }
 }
 
 #[cfg(test)]

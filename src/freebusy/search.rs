@@ -2,7 +2,7 @@
 //! touches is not free, so what is found is right, and only gaps shorter than two slots can go unseen.
 
 use super::BusyType;
-use super::mask::{ALL_SLOTS, CalendarMask, DAY_SECONDS, SLOT_SECONDS, day_of, push_runs};
+use super::mask::{ALL_SLOTS, CalendarMask, DAY_SECONDS, SLOT_SECONDS, day_of, each_run};
 use crate::base::{Interval, Utc};
 
 /// Whether time that is only tentatively busy, or outside of working hours, may be used for a meeting.
@@ -19,12 +19,10 @@ pub enum Blocking {
 /// know counts as busy; with no masks all of the window is free.
 pub fn free_slots(masks: &[&CalendarMask], window: Interval, blocking: Blocking) -> Vec<Interval> {
     let Some(window) = whole_slots(known_to_all(masks, window)) else { return Vec::new() };
-    let first_day = day_of(window.start);
-    let mut runs = Vec::new();
-    for (bits, day) in busy_days(masks, window, blocking).into_iter().zip(first_day..) {
-        push_runs(&mut runs, day, !bits & ALL_SLOTS);
-    }
-    runs.iter().filter_map(|run| run.intersection(window)).collect()
+    let free = busy_days(masks, window, blocking).into_iter().map(|bits| !bits & ALL_SLOTS);
+    let mut stretches = Vec::new();
+    each_run(free, day_of(window.start), |run| stretches.extend(run.intersection(window)));
+    stretches
 }
 
 /// The meetings of `duration` seconds that everybody has time for, in order: each starts a whole number of `step`

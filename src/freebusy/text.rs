@@ -1,16 +1,62 @@
 //! The answer to a free-busy-query as text (RFC 4791 §7.10, RFC 5545 §3.6.4).
 
-use super::periods::BY_STRENGTH;
+use std::sync::LazyLock;
+
+use super::periods::{BY_STRENGTH, of_kind};
 use super::{BusyPeriod, BusyType};
-use crate::base::{Interval, Utc};
-use crate::ical::{Component, Property, new_calendar};
+use crate::base::{Interval, Stamps, Utc};
+use crate::ical::{Component, FoldedLine, Property, new_calendar};
+
+/// What a period takes in a FREEBUSY property: a comma, two times and a slash.
+const PERIOD_OCTETS: usize = 34;
+/// The same with its share of the folds, and some.
+const FOLDED_PERIOD_OCTETS: usize = 36;
+/// More than all the rest of an answer takes.
+const HEAD_OCTETS: usize = 384;
 
 /// The VCALENDAR with one VFREEBUSY that answers a free-busy-query (RFC 4791 §7.10): DTSTAMP is `now`, and
 /// one FREEBUSY property for each kind.
 pub fn vfreebusy(window: Interval, periods: &[BusyPeriod], now: Utc) -> String {
-    let mut calendar = new_calendar();
-    calendar.components.push(vfreebusy_component(window, periods, now, Vec::new()));
-    calendar.to_ics()
+    // Straight into the one text that is sent: clients ask for nothing more often, and copies of many periods cost more than the rest.
+    let mut out = String::with_capacity(HEAD_OCTETS + (periods.len() + 1) * FOLDED_PERIOD_OCTETS);
+    out.push_str(&BEGIN);
+    write_uid(window, now, &mut out);
+    for (name, time) in times(window, now) {
+        out.push_str("\r\n");
+        out.push_str(name);
+        out.push(':');
+        time.write(&mut out);
+    }
+    out.push_str("\r\n");
+    for kind in BY_STRENGTH {
+        write_freebusy(periods, kind, &mut out);
+    }
+    out.push_str("END:VFREEBUSY\r\nEND:VCALENDAR\r\n");
+    out
+}
+
+/// How each answer begins, up to its UID.
+static BEGIN: LazyLock<String> = LazyLock::new(|| {
+    let calendar = new_calendar();
+    let mut begin = String::new();
+    calendar.write_begin(&mut begin);
+    calendar.properties.iter().for_each(|property| property.write_ics(&mut begin));
+    begin + "BEGIN:VFREEBUSY\r\nUID:"
+});
+
+/// Writes the UID that follows from the question.
+fn write_uid(window: Interval, now: Utc, out: &mut String) {
+    now.write(out);
+    for time in [window.start, window.end] {
+        out.push('-');
+        time.write(out);
+    }
+    out.push_str("@kalends");
+}
+
+/// The properties of an answer that are times.
+fn times(window: Interval, now: Utc) -> [(&'static str, Utc); 3] {
+    [("DTSTAMP", now), ("DTSTART", window.start), ("DTEND", window.end)]
 }
 
 /// The VFREEBUSY alone, with `more` before its other properties: the UID, ORGANIZER and ATTENDEE that a scheduling answer
@@ -18,33 +64,65 @@ pub fn vfreebusy(window: Interval, periods: &[BusyPeriod], now: Utc) -> String {
 pub fn vfreebusy_component(window: Interval, periods: &[BusyPeriod], now: Utc, more: Vec<Property>) -> Component {
     let mut component = Component { properties: more, ..Component::new("VFREEBUSY") };
     if component.property("UID").is_none() {
-        let uid = format!("{now}-{}-{}@kalends", window.start, window.end);
+        let mut uid = String::new();
+        write_uid(window, now, &mut uid);
         component.properties.insert(0, Property::new("UID", uid));
     }
-    for (name, time) in [("DTSTAMP", now), ("DTSTART", window.start), ("DTEND", window.end)] {
+    for (name, time) in times(window, now) {
         component.properties.push(Property::new(name, time.to_string()));
     }
     component.properties.extend(BY_STRENGTH.into_iter().filter_map(|kind| freebusy(periods, kind)));
     component
 }
 
+/// FBTYPE (RFC 5545 §3.2.9) where it has to be said: BUSY is the default.
+fn fbtype(kind: BusyType) -> Option<&'static str> {
+    match kind {
+        BusyType::Busy => None,
+        BusyType::Unavailable => Some("BUSY-UNAVAILABLE"),
+        BusyType::Tentative => Some("BUSY-TENTATIVE"),
+    }
+}
+
 /// The FREEBUSY property of `kind`, if there is any such time.
 fn freebusy(periods: &[BusyPeriod], kind: BusyType) -> Option<Property> {
     let mut value = String::new();
-    for period in periods.iter().filter(|p| p.kind == kind) {
-        if !value.is_empty() {
-            value.push(',');
-        }
-        period.interval.start.write(&mut value);
-        value.push('/');
-        period.interval.end.write(&mut value);
+    each_period(periods, kind, |period| value.push_str(period));
+    if value.is_empty() {
+        return None;
     }
     let property = Property::new("FREEBUSY", value);
-    match kind {
-        _ if property.value.is_empty() => None,
-        BusyType::Busy => Some(property),
-        BusyType::Unavailable => Some(property.with_param("FBTYPE", "BUSY-UNAVAILABLE")),
-        BusyType::Tentative => Some(property.with_param("FBTYPE", "BUSY-TENTATIVE")),
+    Some(match fbtype(kind) {
+        Some(fbtype) => property.with_param("FBTYPE", fbtype),
+        None => property,
+    })
+}
+
+/// Writes what [`freebusy`] is.
+fn write_freebusy(periods: &[BusyPeriod], kind: BusyType, out: &mut String) {
+    if of_kind(periods, kind).next().is_none() {
+        return;
+    }
+    let mut line = FoldedLine::begin(out);
+    line.push("FREEBUSY");
+    if let Some(fbtype) = fbtype(kind) {
+        line.push(";FBTYPE=");
+        line.push(fbtype);
+    }
+    line.push(":");
+    each_period(periods, kind, |period| line.push(period));
+    line.end();
+}
+
+/// Gives `push` each of the periods of `kind` as a value of FREEBUSY, all but the first with a comma before it.
+fn each_period(periods: &[BusyPeriod], kind: BusyType, mut push: impl FnMut(&str)) {
+    let mut stamps = Stamps::new();
+    for (at, interval) in of_kind(periods, kind).enumerate() {
+        let mut period = [b','; PERIOD_OCTETS];
+        period[1..17].copy_from_slice(&stamps.of(interval.start));
+        period[17] = b'/';
+        period[18..].copy_from_slice(&stamps.of(interval.end));
+        push(std::str::from_utf8(&period[usize::from(at == 0)..]).expect("stamps are ASCII"));
     }
 }
 
@@ -72,6 +150,22 @@ mod tests {
              FREEBUSY;FBTYPE=BUSY-TENTATIVE:20060101T000000Z/20060101T010000Z\r\n\
              END:VFREEBUSY\r\nEND:VCALENDAR\r\n"
         );
+    }
+
+    #[test]
+    fn the_text_is_that_of_the_component_however_long_its_lines_are() {
+        let now = day(9);
+        for count in 0..20 {
+            let kind = |at| [BusyType::Busy, BusyType::Tentative, BusyType::Unavailable][at % (1 + count % 3)];
+            let at = |n: usize| i64::try_from(n).unwrap() * 5_000;
+            let period =
+                |n| BusyPeriod { interval: Interval::new(day(0).plus(at(n)), day(0).plus(at(n) + 61)), kind: kind(n) };
+            let periods: Vec<BusyPeriod> = (0..count).map(period).collect();
+            let window = Interval::new(day(0), day(7));
+            let mut calendar = new_calendar();
+            calendar.components.push(vfreebusy_component(window, &periods, now, Vec::new()));
+            assert_eq!(vfreebusy(window, &periods, now), calendar.to_ics());
+        }
     }
 
     // clause 4791/7.10-c

@@ -32,6 +32,7 @@ pub use split::{Joiner, PRODID, join, new_calendar, split, used_tzids};
 pub use text::{decode_param, encode_param, escape_text, split_raw, unescape_text};
 pub use tree::{Component, Param, Property};
 pub use value::{DateOrTime, Duration, Period, PeriodEnd, ValueError, format_offset, parse_offset, parse_utc};
+pub use write::FoldedLine;
 
 #[cfg(test)]
 mod tests;

@@ -92,10 +92,7 @@ pub async fn busy(context: &Context, calendar: &Collection, window: Interval) ->
 
 async fn merged(context: &Context, calendar: &Collection, window: Interval) -> Result<Vec<BusyPeriod>, Error> {
     match masks(context, calendar, window).await {
-        Ok(masks) => {
-            let parts = masks.iter().flat_map(|mask| mask.periods(window));
-            Ok(freebusy::merge(parts.collect()))
-        }
+        Ok(masks) => Ok(freebusy::periods_of(masks.iter().map(|mask| &**mask), window)),
         // A whole week of it is too much for a mask. What was asked for may be less, and is worth trying.
         Err(Error::Precondition { condition, .. }) if *condition == Precondition::NumberOfMatchesWithinLimits => {
             let (_, periods) = contributed(context, calendar, window, &mut context.budget()).await?;

@@ -174,10 +174,10 @@ impl Document<'_> {
             let name = self.name(attribute.key, namespace)?;
             attributes.push((name, value.into_owned()));
         }
-        if let Some(name) = repeated(attributes.iter().map(|(name, _)| name)) {
+        if let Some(name) = repeated(&attributes, |(name, _)| name) {
             return refuse(&format!("the attribute `{}` twice in one element", shorten(&name.local)));
         }
-        if repeated(bound.into_iter()).is_some() {
+        if repeated(&bound, |key| key).is_some() {
             return refuse("a namespace declaration twice in one element");
         }
         Ok(attributes)
@@ -252,8 +252,18 @@ fn shorten(name: &str) -> String {
     name.chars().take(40).flat_map(char::escape_debug).collect()
 }
 
+/// Up to so many are compared each with each, which is cheaper than hashing them.
+const FEW: usize = 8;
+
 /// What comes a second time.
-fn repeated<T: Copy + Eq + Hash>(items: impl Iterator<Item = T>) -> Option<T> {
+fn repeated<T, K: Eq + Hash + ?Sized>(items: &[T], key: impl Fn(&T) -> &K) -> Option<&K> {
+    let mut keys = items.iter().map(&key);
+    if items.len() <= FEW {
+        return keys
+            .enumerate()
+            .find(|(at, one)| items[..*at].iter().any(|other| key(other) == *one))
+            .map(|(_, one)| one);
+    }
     let mut seen = HashSet::new();
-    items.into_iter().find(|item| !seen.insert(*item))
+    keys.find(|key| !seen.insert(*key))
 }

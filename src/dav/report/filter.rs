@@ -6,6 +6,7 @@ use crate::filter::{
     Collation, CompFilter, CompRequest, CompTest, DataRequest, NoValue, ParamFilter, PropFilter, PropTest,
     RecurrenceRequest, TextMatch, ValueMatch, check,
 };
+use crate::ical;
 use crate::model::Precondition;
 use crate::service::Error;
 use crate::xml::{Element, ns};
@@ -139,9 +140,7 @@ fn closed_interval(element: &Element) -> Result<Interval, Failure> {
 }
 
 fn utc(text: &str) -> Result<Utc, Failure> {
-    chrono::NaiveDateTime::parse_from_str(text.trim(), "%Y%m%dT%H%M%SZ")
-        .map(Utc::from_naive)
-        .map_err(|_| invalid(&format!("{text:?} is not a time in UTC such as 20261122T080000Z")))
+    ical::parse_utc(text).map_err(|_| invalid(&format!("{text:?} is not a time in UTC such as 20261122T080000Z")))
 }
 
 /// The media type of jCal (RFC 7265 §8.1).
