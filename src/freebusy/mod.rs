@@ -16,7 +16,7 @@ pub use contributions::{contributions, contributions_of_series};
 pub use mask::{Answer, CalendarMask, DAY_SLOTS, DayMask, SLOT_SECONDS, periods_of};
 pub use periods::merge;
 pub use search::{Blocking, common_free, free_slots};
-pub use text::{vfreebusy, vfreebusy_component};
+pub use text::{BusyTime, vfreebusy, vfreebusy_component};
 
 use crate::base::Interval;
 

@@ -1,6 +1,6 @@
 //! The answer to a free-busy-query as text (RFC 4791 §7.10, RFC 5545 §3.6.4).
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use super::periods::{BY_STRENGTH, of_kind};
 use super::{BusyPeriod, BusyType};
@@ -18,7 +18,41 @@ const HEAD_OCTETS: usize = 384;
 /// one FREEBUSY property for each kind.
 pub fn vfreebusy(window: Interval, periods: &[BusyPeriod], now: Utc) -> String {
     // Straight into the one text that is sent: clients ask for nothing more often, and copies of many periods cost more than the rest.
-    let mut out = String::with_capacity(HEAD_OCTETS + (periods.len() + 1) * FOLDED_PERIOD_OCTETS);
+    answer(window, now, lines_octets(periods), |out| write_lines(periods, out))
+}
+
+/// Merged busy periods that are asked for again and again: the lines that tell them are written once.
+#[derive(Debug)]
+pub struct BusyTime {
+    periods: Vec<BusyPeriod>,
+    lines: OnceLock<String>,
+}
+
+impl BusyTime {
+    /// The busy time of `periods`, which are merged.
+    pub fn new(periods: Vec<BusyPeriod>) -> Self {
+        Self { periods, lines: OnceLock::new() }
+    }
+
+    /// The periods.
+    pub fn periods(&self) -> &[BusyPeriod] {
+        &self.periods
+    }
+
+    /// [`vfreebusy`] of the periods.
+    pub fn vfreebusy(&self, window: Interval, now: Utc) -> String {
+        let lines = self.lines.get_or_init(|| {
+            let mut lines = String::with_capacity(lines_octets(&self.periods));
+            write_lines(&self.periods, &mut lines);
+            lines
+        });
+        answer(window, now, lines.len(), |out| out.push_str(lines))
+    }
+}
+
+/// The answer whose FREEBUSY lines `write` writes, at most about `octets` long.
+fn answer(window: Interval, now: Utc, octets: usize, write: impl FnOnce(&mut String)) -> String {
+    let mut out = String::with_capacity(HEAD_OCTETS + octets);
     out.push_str(&BEGIN);
     write_uid(window, now, &mut out);
     for (name, time) in times(window, now) {
@@ -28,11 +62,21 @@ pub fn vfreebusy(window: Interval, periods: &[BusyPeriod], now: Utc) -> String {
         time.write(&mut out);
     }
     out.push_str("\r\n");
-    for kind in BY_STRENGTH {
-        write_freebusy(periods, kind, &mut out);
-    }
+    write(&mut out);
     out.push_str("END:VFREEBUSY\r\nEND:VCALENDAR\r\n");
     out
+}
+
+/// More than the FREEBUSY lines of `periods` take.
+fn lines_octets(periods: &[BusyPeriod]) -> usize {
+    (periods.len() + BY_STRENGTH.len()) * FOLDED_PERIOD_OCTETS
+}
+
+/// Writes one FREEBUSY line for each kind.
+fn write_lines(periods: &[BusyPeriod], out: &mut String) {
+    for kind in BY_STRENGTH {
+        write_freebusy(periods, kind, out);
+    }
 }
 
 /// How each answer begins, up to its UID.
@@ -165,6 +209,8 @@ mod tests {
             let mut calendar = new_calendar();
             calendar.components.push(vfreebusy_component(window, &periods, now, Vec::new()));
             assert_eq!(vfreebusy(window, &periods, now), calendar.to_ics());
+            let busy = BusyTime::new(periods);
+            assert_eq!([(); 2].map(|()| busy.vfreebusy(window, now)), [(); 2].map(|()| calendar.to_ics()));
         }
     }
 

@@ -10,7 +10,7 @@ use super::tree::{self, Node, Resource};
 use super::{Context, Error};
 use crate::access::Actor;
 use crate::base::{Interval, Revision, Utc};
-use crate::freebusy::{self, Blocking, BusyPeriod, CalendarMask};
+use crate::freebusy::{self, Blocking, BusyPeriod, BusyTime, CalendarMask};
 use crate::ical::{self, CalendarObject, ComponentKind};
 use crate::model::{Collection, Path, Precondition, Privilege, UserName};
 use crate::recur::Budget;
@@ -41,19 +41,19 @@ pub async fn report(
     let mut found = Vec::new();
     let mut room = context.budget().instances;
     for node in nodes.iter().filter(|node| counts(node)) {
-        let periods = match busy(context, &node.collection, window).await {
+        let busy = match busy(context, &node.collection, window).await {
             // Deleted since the home was listed.
             Err(Error::NotFound) if !is_calendar => continue,
-            periods => periods?,
+            busy => busy?,
         };
-        room = room.checked_sub(periods.len() as u64).ok_or_else(over_budget)?;
-        found.push(periods);
+        room = room.checked_sub(busy.periods().len() as u64).ok_or_else(over_budget)?;
+        found.push(busy);
     }
     let now = context.clock.now();
     Ok(match found.as_slice() {
-        [periods] => freebusy::vfreebusy(window, periods, now),
+        [busy] => busy.vfreebusy(window, now),
         several => {
-            let all = several.iter().flat_map(|periods| periods.iter().copied());
+            let all = several.iter().flat_map(|busy| busy.periods().iter().copied());
             freebusy::vfreebusy(window, &freebusy::merge(all.collect()), now)
         }
     })
@@ -73,7 +73,7 @@ fn hidden(error: Error) -> Error {
 ///
 /// # Errors
 /// CALDAV:max-date-time for a window longer than the limit; DAV:number-of-matches-within-limits.
-pub async fn busy(context: &Context, calendar: &Collection, window: Interval) -> Result<Arc<[BusyPeriod]>, Error> {
+pub async fn busy(context: &Context, calendar: &Collection, window: Interval) -> Result<Arc<BusyTime>, Error> {
     let shared = context.indexes.of(context, calendar).await?;
     let revision = {
         let index = shared.read().await;
@@ -82,12 +82,12 @@ pub async fn busy(context: &Context, calendar: &Collection, window: Interval) ->
         }
         index.revision()
     };
-    let periods: Arc<[BusyPeriod]> = merged(context, calendar, window).await?.into();
-    if periods.len() as u64 > context.budget().instances {
+    let busy = Arc::new(BusyTime::new(merged(context, calendar, window).await?));
+    if busy.periods().len() as u64 > context.budget().instances {
         return Err(over_budget());
     }
-    shared.write().await.keep_answer(window, revision, &periods);
-    Ok(periods)
+    shared.write().await.keep_answer(window, revision, &busy);
+    Ok(busy)
 }
 
 async fn merged(context: &Context, calendar: &Collection, window: Interval) -> Result<Vec<BusyPeriod>, Error> {

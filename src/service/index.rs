@@ -17,7 +17,7 @@ use super::parsed::{Content, Keep, Parsed};
 use super::zones::Floating;
 use super::{Context, Error};
 use crate::base::{CollectionId, Interval, Revision, Utc};
-use crate::freebusy::{BusyPeriod, CalendarMask};
+use crate::freebusy::{BusyTime, CalendarMask};
 use crate::ical::ComponentKind;
 use crate::model::{ChangeKind, Collection, Object};
 use crate::recur::{Budget, Span};
@@ -35,7 +35,7 @@ const LISTED_MAX: u64 = 20_000;
 /// Masks of busy time are kept until so many bytes of them were computed; then that starts anew, too: it is some thousand weeks of
 /// people's meetings.
 const BUSY_BYTES_MAX: usize = 4 << 20;
-/// Windows of which the busy periods are kept: clients ask for the same ones again and again.
+/// Windows of which the busy time is kept: clients ask for the same ones again and again.
 const ANSWERS_MAX: usize = 32;
 /// An answer with more periods than this is not kept.
 const ANSWER_PERIODS_MAX: usize = 1_000;
@@ -95,8 +95,8 @@ pub struct CalendarIndex {
     weeks: HashMap<i64, Week>,
     /// The bytes of the masks that were put into the weeks since they were all thrown away.
     busy_bytes: usize,
-    /// The busy periods that were asked for last, by their windows; none of them is older than the last change.
-    answers: Vec<(Interval, Arc<[BusyPeriod]>)>,
+    /// The busy time that was asked for last, by its window; none of it is older than the last change.
+    answers: Vec<(Interval, Arc<BusyTime>)>,
 }
 
 struct Slot {
@@ -428,20 +428,20 @@ impl CalendarIndex {
         });
     }
 
-    /// The busy periods in `window` computed earlier, if nothing has changed since.
-    pub(super) fn answer(&self, window: Interval) -> Option<Arc<[BusyPeriod]>> {
-        self.answers.iter().find(|(asked, _)| *asked == window).map(|(_, periods)| Arc::clone(periods))
+    /// The busy time in `window` computed earlier, if nothing has changed since.
+    pub(super) fn answer(&self, window: Interval) -> Option<Arc<BusyTime>> {
+        self.answers.iter().find(|(asked, _)| *asked == window).map(|(_, busy)| Arc::clone(busy))
     }
 
-    /// Keeps the busy periods in `window`, computed at `revision`.
-    pub(super) fn keep_answer(&mut self, window: Interval, revision: Revision, periods: &Arc<[BusyPeriod]>) {
-        if revision != self.revision || periods.len() > ANSWER_PERIODS_MAX || self.answer(window).is_some() {
+    /// Keeps the busy time in `window`, computed at `revision`.
+    pub(super) fn keep_answer(&mut self, window: Interval, revision: Revision, busy: &Arc<BusyTime>) {
+        if revision != self.revision || busy.periods().len() > ANSWER_PERIODS_MAX || self.answer(window).is_some() {
             return;
         }
         if self.answers.len() >= ANSWERS_MAX {
             self.answers.remove(0);
         }
-        self.answers.push((window, Arc::clone(periods)));
+        self.answers.push((window, Arc::clone(busy)));
     }
 
     /// CALDAV:calendar-availability, as it was set.
