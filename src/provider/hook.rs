@@ -94,14 +94,11 @@ async fn channels(
     lost: &[String],
     ending: &[String],
 ) -> Result<(), ProviderError> {
-    let mut kept = providers::channels(context, key).await?;
-    let before = kept.clone();
-    kept.retain(|channel| !lost.contains(&channel.id));
-    for channel in kept.iter_mut().filter(|channel| ending.contains(&channel.id)) {
-        channel.expires = Utc(channel.expires.0.min(context.clock.now().0));
-    }
-    if kept != before {
-        providers::set_channels(context, key, &kept).await?;
-    }
-    Ok(())
+    let change = |kept: &mut Vec<providers::Channel>| {
+        kept.retain(|channel| !lost.contains(&channel.id));
+        for channel in kept.iter_mut().filter(|channel| ending.contains(&channel.id)) {
+            channel.expires = Utc(channel.expires.0.min(context.clock.now().0));
+        }
+    };
+    providers::change_channels(context, key, change).await
 }

@@ -333,18 +333,21 @@ async fn failed(context: &Context, key: &AccountKey, task: &Task, reason: String
 
 async fn forget_channel(context: &Context, key: &AccountKey, task: &Task) -> Result<Done, ProviderError> {
     if let Task::Close(gone) | Task::Renew(gone) = task {
-        let mut channels = providers::channels(context, key).await?;
-        channels.retain(|channel| channel.id != gone.id);
-        providers::set_channels(context, key, &channels).await?;
+        providers::change_channels(context, key, |channels| channels.retain(|channel| channel.id != gone.id)).await?;
     }
     Ok(Done::Again)
 }
 
+/// Keeps what was opened or renewed. What the provider called lost while it was renewed is gone all the same: the next look opens another.
 async fn keep_channel(context: &Context, key: &AccountKey, task: &Task, new: Channel) -> Result<Done, ProviderError> {
-    let mut channels = providers::channels(context, key).await?;
-    let replaced = if let Task::Renew(old) = task { Some(&old.id) } else { None };
-    channels.retain(|channel| channel.id != new.id && Some(&channel.id) != replaced);
-    channels.push(new);
-    providers::set_channels(context, key, &channels).await?;
+    let renewed = if let Task::Renew(old) = task { Some(&old.id) } else { None };
+    let change = |channels: &mut Vec<Channel>| {
+        let is_lost = renewed == Some(&new.id) && channels.iter().all(|channel| channel.id != new.id);
+        channels.retain(|channel| channel.id != new.id && Some(&channel.id) != renewed);
+        if !is_lost {
+            channels.push(new.clone());
+        }
+    };
+    providers::change_channels(context, key, change).await?;
     Ok(Done::Again)
 }

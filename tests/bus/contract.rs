@@ -24,8 +24,8 @@ pub trait Bench {
     /// The member leaves.
     async fn leave(&mut self, member: Self::Consumer);
 
-    /// The reasons of what was buried by `group`, in any order.
-    async fn dead_letters(&mut self, group: &str) -> Vec<String>;
+    /// The reasons of what was buried by `group`, in any order. Waits until there are `count`, and then for what should not be there.
+    async fn dead_letters(&mut self, group: &str, count: usize) -> Vec<String>;
 
     /// All that was published so far.
     fn published(&self) -> usize;
@@ -224,7 +224,7 @@ async fn poison_is_buried_and_the_rest_goes_on(bench: &mut impl Bench) {
     drive(bench, "poison", &mut script).await;
     assert_order(&script.done);
     assert_eq!(script.tries, BTreeMap::from([(3, 3), (77, 3)]), "three tries each");
-    assert_eq!(bench.dead_letters("poison").await, ["it is poison", "it is poison"]);
+    assert_eq!(bench.dead_letters("poison", 2).await, ["it is poison", "it is poison"]);
     let mut member = bench.join("poison").await;
     let again = retried(member.next(1, Duration::from_secs(4)).await);
     assert_eq!(again, [], "nothing comes again");
@@ -236,7 +236,7 @@ async fn trouble_of_the_handler_is_nobodys_fault(bench: &mut impl Bench) {
     drive(bench, "away", &mut script).await;
     assert_order(&script.done);
     assert_eq!(script.done.len(), bench.published());
-    assert_eq!(bench.dead_letters("away").await, Vec::<String>::new(), "no try is counted");
+    assert_eq!(bench.dead_letters("away", 0).await, Vec::<String>::new(), "no try is counted");
 }
 
 async fn lag_and_pause(bench: &mut impl Bench) {

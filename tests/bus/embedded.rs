@@ -39,7 +39,7 @@ impl Bench for Embedded {
         drop(member);
     }
 
-    async fn dead_letters(&mut self, group: &str) -> Vec<String> {
+    async fn dead_letters(&mut self, group: &str, _: usize) -> Vec<String> {
         let buried = outbox::buried(&self.context, Some(group), 100).await.expect("they are read");
         buried.into_iter().map(|one| one.reason).collect()
     }

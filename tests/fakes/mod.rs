@@ -9,6 +9,7 @@ pub mod microsoft;
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -89,8 +90,8 @@ pub enum Fault {
     Instead(Reply),
     /// The true answer, broken off after so many bytes of its body.
     Cut(usize),
-    /// The true answer, after a while.
-    Slow(Duration),
+    /// The true answer of the time at which it was asked, sent once this is set.
+    Held(Arc<AtomicBool>),
 }
 
 /// What every fake keeps: the faults to come, and the calls that were made.
@@ -177,16 +178,22 @@ fn serve<A: Api>(stream: TcpStream, state: &Mutex<A>) {
 
 fn answer<A: Api>(state: &Mutex<A>, asked: &Asked) -> Reply {
     let lock = || state.lock().expect("no fake panics");
-    let kind = lock().kind(asked);
-    let fault = lock().record().take(kind, asked);
+    let mut api = lock();
+    let kind = api.kind(asked);
+    let fault = api.record().take(kind, asked);
+    if let Some(Fault::Held(released)) = fault {
+        let reply = api.answer(asked);
+        drop(api);
+        while !released.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        return reply;
+    }
+    drop(api);
     match fault {
         Some(Fault::Instead(reply)) => reply,
         Some(Fault::Cut(bytes)) => lock().answer(asked).cut(bytes),
-        Some(Fault::Slow(pause)) => {
-            std::thread::sleep(pause);
-            lock().answer(asked)
-        }
-        None => lock().answer(asked),
+        Some(Fault::Held(_)) | None => lock().answer(asked),
     }
 }
 

@@ -202,7 +202,7 @@ fn the_rows_of_a_deleted_collection_go_away() {
         commit(&store, vec![kalends::store::Write::DeleteCollection(id)]).await.unwrap();
         drop(store);
         let store = Store::open_on(memory, &in_memory()).unwrap();
-        for _ in 0..1_000 {
+        for _ in 0..12_000 {
             if row_count(&store).await <= empty + 2 {
                 break;
             }

@@ -6,7 +6,6 @@
 //! the worker by SIGKILL instead of SIGTERM: what it had claimed is then sent again when its lease ends.
 
 use std::process::{Child, Stdio};
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rdkafka::mocking::MockCluster;
@@ -94,6 +93,7 @@ fn nothing_is_lost_through_kafka_with_two_workers_and_a_rebalance() {
     load.serve_at(Some(sea.address()));
     let begun = Instant::now();
     let mut first = Worker::start(&sea);
+    let mut writing = Vec::new();
     for number in 0..crate::number("KALENDS_STORM_CLIENTS", 8) {
         let client = Client {
             load: load.clone(),
@@ -103,7 +103,7 @@ fn nothing_is_lost_through_kafka_with_two_workers_and_a_rebalance() {
             names: 20,
             pace: Duration::from_millis(crate::number("KALENDS_STORM_PACE_MS", 0)),
         };
-        sea.runtime.spawn(client.run());
+        writing.push(sea.runtime.spawn(client.run()));
     }
     let reach = |count: u64| {
         while (load.count() as u64) < count.min(changes - 1) {
@@ -127,10 +127,7 @@ fn nothing_is_lost_through_kafka_with_two_workers_and_a_rebalance() {
     // The group has both members by now, or is just dealing out anew: the more so when one goes.
     std::thread::sleep(Duration::from_secs(4));
     first.end();
-    while load.left.load(Ordering::SeqCst) > 0 {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    std::thread::sleep(Duration::from_millis(500));
+    sea.wait_for_all(writing);
     load.faultless();
     let (written, made) = (begun.elapsed(), load.made());
     let truth = check::Truth::read(&sea);

@@ -67,6 +67,7 @@ fn nothing_is_lost_and_everything_takes_effect_once() {
     let load = Load::new("anna", &sea.place.password, changes);
     load.serve_at(Some(sea.address()));
     let begun = Instant::now();
+    let mut writing = Vec::new();
     for number in 0..clients {
         let client = Client {
             load: load.clone(),
@@ -76,7 +77,7 @@ fn nothing_is_lost_and_everything_takes_effect_once() {
             names: 20,
             pace: Duration::ZERO,
         };
-        sea.runtime.spawn(client.run());
+        writing.push(sea.runtime.spawn(client.run()));
     }
     let mut dice = Dice(number("KALENDS_STORM_SEED", u64::from(std::process::id())));
     for kill in 1..=kills {
@@ -89,11 +90,7 @@ fn nothing_is_lost_and_everything_takes_effect_once() {
         sea.start();
         load.serve_at(Some(sea.address()));
     }
-    while load.left.load(std::sync::atomic::Ordering::SeqCst) > 0 {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    // The last answers.
-    std::thread::sleep(Duration::from_millis(500));
+    sea.wait_for_all(writing);
     let written = begun.elapsed();
     load.faultless();
     let made = load.made();

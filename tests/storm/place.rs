@@ -114,6 +114,15 @@ impl Sea {
         assert!(bad.is_none(), "{bad:?} in {text}");
     }
 
+    /// Waits until clients have no change left and the answer to the last one: what was acknowledged is known then, and nothing more
+    /// is under way.
+    pub fn wait_for_all(&self, clients: Vec<tokio::task::JoinHandle<()>>) {
+        for client in clients {
+            let ended = async { tokio::time::timeout(Duration::from_secs(300), client).await };
+            self.runtime.block_on(ended).expect("every change is answered").expect("no client panics");
+        }
+    }
+
     /// Adds an endpoint of that manner that hears of these calendars.
     pub fn add(&mut self, manner: Manner, heard: &[String]) {
         let elsewhere = self.endpoints.first().map(|endpoint| endpoint.receiver.address);

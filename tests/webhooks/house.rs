@@ -30,17 +30,25 @@ pub fn quick(delays_ms: &[u64]) -> WebhookSettings {
     WebhookSettings { schedule, ..WebhookSettings::default() }
 }
 
-pub fn policy() -> Policy {
-    let short = Duration::from_millis(700);
-    Policy { connect_timeout: short, total_timeout: short, ..Policy::default() }
+/// A sender with so much patience.
+pub fn patience(time: Duration) -> Policy {
+    Policy { connect_timeout: time, total_timeout: time, ..Policy::default() }
 }
+
+/// Longer than any test: what is waited for comes, however slow the machine is, and what never answers is never given up.
+const FOR_EVER: Duration = Duration::from_secs(3_600);
 
 pub const FAST: Rate = Rate { per_second: 50_000, burst: 50_000, in_flight_max: 4 };
 
 impl House {
-    /// With alice and bob, each with a calendar `default`, and a dispatcher.
+    /// With alice and bob, each with a calendar `default`, and a dispatcher that waits for every answer.
     pub async fn new(settings: WebhookSettings) -> Self {
-        let mut house = Self::silent(settings).await;
+        Self::patient(settings, FOR_EVER).await
+    }
+
+    /// The same with a dispatcher that waits so long.
+    pub async fn patient(settings: WebhookSettings, time: Duration) -> Self {
+        let mut house = Self { policy: patience(time), ..Self::silent(settings).await };
         house.start();
         house
     }
@@ -53,7 +61,7 @@ impl House {
         context.clock = Arc::new(kalends::base::SystemClock);
         app.add_user("alice").await;
         app.add_user("bob").await;
-        Self { app, running: None, policy: policy() }
+        Self { app, running: None, policy: patience(FOR_EVER) }
     }
 
     pub fn start(&mut self) {

@@ -12,6 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 /// A request that came.
 #[derive(Debug, Clone)]
 pub struct Seen {
+    /// When it was read.
+    pub at: Instant,
     pub id: String,
     pub timestamp: i64,
     pub signature: String,
@@ -97,6 +99,15 @@ impl Receiver {
         self.seen.lock().len()
     }
 
+    /// Waits until this event was told of.
+    pub async fn wait_for_uid(&self, uid: &str) {
+        let end = Instant::now() + Duration::from_secs(60);
+        while !self.seen.lock().iter().any(|one| one.uid() == uid) {
+            assert!(Instant::now() < end, "{uid} is not told of");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Waits until so many requests have come.
     pub async fn wait_for(&self, count: usize) -> Vec<Seen> {
         let end = Instant::now() + Duration::from_secs(60);
@@ -136,6 +147,7 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Seen> {
     let mut raw = vec![0; header("content-length").parse().ok()?];
     stream.read_exact(&mut raw).await.ok()?;
     Some(Seen {
+        at: Instant::now(),
         id: header("webhook-id"),
         timestamp: header("webhook-timestamp").parse().unwrap_or_default(),
         signature: header("webhook-signature"),

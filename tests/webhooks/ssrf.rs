@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
@@ -14,9 +15,12 @@ use crate::house::{House, quick};
 use crate::receiver::Receiver;
 
 /// As open as the public internet can be: any port, plain HTTP.
-fn open() -> Policy {
-    Policy { https_only: false, ports: Ports::Any, ..crate::house::policy() }
+fn open(time: Duration) -> Policy {
+    Policy { https_only: false, ports: Ports::Any, ..crate::house::patience(time) }
 }
+
+/// For addresses that nobody is expected to answer at.
+const SHORT: Duration = Duration::from_millis(700);
 
 async fn get(client: &Client, url: &str) -> Result<u16, Failure> {
     let answer = client.send(Request::new(Method::POST, Target::parse(url)?, Bytes::from_static(b"{}"))).await?;
@@ -34,7 +38,7 @@ async fn no_spelling_leads_to_this_machine() {
             counter.fetch_add(1, Ordering::SeqCst);
         }
     });
-    let client = Client::new(open()).expect("a client");
+    let client = Client::new(open(SHORT)).expect("a client");
     for host in [
         "127.0.0.1",
         "127.1",
@@ -110,12 +114,12 @@ async fn a_name_that_changes_its_mind_gains_nothing() {
         &[&["2606:4700::1111", "::1"]],
         &[&["::ffff:127.0.0.1"]],
     ] {
-        let client = Client::with_resolver(open(), rebinding(answers)).expect("a client");
+        let client = Client::with_resolver(open(SHORT), rebinding(answers)).expect("a client");
         assert!(matches!(get(&client, &url).await, Err(Failure::Blocked { .. })), "{answers:?}");
     }
     // One lookup for a connection: what was looked at is what is connected to, so the second answer is never asked for.
     let resolver = rebinding(&[&["240.0.0.1"], &["127.0.0.1"]]);
-    let client = Client::with_resolver(open(), resolver.clone()).expect("a client");
+    let client = Client::with_resolver(open(SHORT), resolver.clone()).expect("a client");
     assert!(get(&client, &url).await.is_err());
     assert_eq!(resolver.asked.load(Ordering::SeqCst), 1);
     assert_eq!(receiver.count(), 0);
@@ -126,7 +130,7 @@ async fn one_lookup_serves_a_connection_and_a_kept_connection_none() {
     let receiver = Receiver::good().await;
     let url = format!("http://inside.example:{}/", receiver.address.port());
     let resolver = rebinding(&[&["127.0.0.1"], &["8.8.8.8"]]);
-    let policy = Policy { reach: Reach::Private, ..open() };
+    let policy = Policy { reach: Reach::Private, ..open(Duration::from_secs(60)) };
     let client = Client::with_resolver(policy, resolver.clone()).expect("a client");
     for _ in 0..5 {
         assert_eq!(get(&client, &url).await.expect("answered"), 204);
@@ -144,6 +148,6 @@ async fn a_blocked_endpoint_is_not_tried_again() {
     house.put("u1", "x").await;
     let attempt = house.wait_for_attempts(id, 1).await.remove(0);
     assert_eq!((attempt.class, attempt.next), (Class::Blocked, None));
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(house.attempts(id).await.len(), 1);
 }

@@ -305,12 +305,42 @@ pub async fn channels(context: &Context, key: &AccountKey) -> Result<Vec<Channel
     }
 }
 
-/// Replaces the list of the account's push channels.
+/// Changes the list of the account's push channels. Notifications and housekeeping change it at the same time: `change` is asked again
+/// where somebody else was faster, with what is there then.
 ///
 /// # Errors
-/// [`ProviderError::NoSuchAccount`] if it was removed meanwhile.
-pub async fn set_channels(context: &Context, key: &AccountKey, channels: &[Channel]) -> Result<(), ProviderError> {
-    put_part(context, key, Part::Channels, encode(VERSION, channels)).await
+/// [`ProviderError::NoSuchAccount`] if it was removed meanwhile, [`ProviderError::Changed`] if others were faster again and again.
+pub async fn change_channels(
+    context: &Context,
+    key: &AccountKey,
+    change: impl Fn(&mut Vec<Channel>),
+) -> Result<(), ProviderError> {
+    let row = row_key(key, Part::Channels);
+    for _ in 0..TRIES {
+        let (_, account) = read(context, key).await?;
+        let seen = context.store.row(Shelf::Accounts, &row).await?;
+        let before: Vec<Channel> = match &seen {
+            None => Vec::new(),
+            Some(row) => decode(VERSION, row, "channels")?,
+        };
+        let mut channels = before.clone();
+        change(&mut channels);
+        if channels == before {
+            return Ok(());
+        }
+        let asserts = vec![
+            Assert::RowIs(Shelf::Accounts, row_key(key, Part::Account), Some(account)),
+            Assert::RowIs(Shelf::Accounts, row.clone(), seen),
+        ];
+        let writes = vec![Write::PutRow(Shelf::Accounts, row.clone(), encode(VERSION, channels.as_slice()))];
+        let batch = Batch { at: context.clock.now(), asserts, writes, ..Batch::default() };
+        match context.store.commit(batch).await {
+            Ok(_) => return Ok(()),
+            Err(CommitError::Failed { .. }) => {}
+            Err(CommitError::Store(error)) => return Err(error.into()),
+        }
+    }
+    Err(ProviderError::Changed)
 }
 
 /// Writes one of the rows beside the account's own, if the account is still there.

@@ -89,14 +89,18 @@ impl Bench for Kafka {
         member.close().await;
     }
 
-    async fn dead_letters(&mut self, group: &str) -> Vec<String> {
+    async fn dead_letters(&mut self, group: &str, count: usize) -> Vec<String> {
         let membership = membership("who-looks", &self.dead_topic, "nowhere");
         let mut reader = KafkaConsumer::new(&self.settings, &membership).expect("it is made");
         let mut reasons = Vec::new();
         // Until it has joined, and then long enough to see everything.
         let (started, mut rounds) = (Instant::now(), 0);
-        while rounds < 15 {
-            assert!(started.elapsed() < Duration::from_secs(60), "it does not join");
+        while rounds < 15 || reasons.len() < count {
+            assert!(
+                started.elapsed() < Duration::from_secs(120),
+                "of {count} there are {} after {rounds} rounds",
+                reasons.len()
+            );
             rounds += usize::from(!reader.assigned().is_empty());
             for letter in reader.next(100, Duration::from_millis(200)).await.unwrap_or_default() {
                 let header =
