@@ -113,6 +113,13 @@ impl Components {
 }
 
 impl Collection {
+    /// Whether this has the other's own fields: what it is, who may see it, its properties. What the store counts, its
+    /// name and its place are none of them.
+    pub fn is_itself_like(&self, other: &Self) -> bool {
+        (self.id, &self.kind, &self.acl) == (other.id, &other.kind, &other.acl)
+            && (&self.properties, &self.display_name) == (&other.properties, &other.display_name)
+    }
+
     /// A new, empty collection. The store fills in what is its own to count.
     pub fn new(
         id: CollectionId,

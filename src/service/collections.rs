@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::again::{self, ATTEMPTS_MAX};
 use super::conditions::Conditions;
 use super::locks::{self, Locks};
 use super::properties::{Instruction, Outcome, set_on, updated};
@@ -12,9 +13,6 @@ use crate::model::{
     Ace, CalendarSettings, Collection, CollectionKind, EventKind, Object, Path, Precondition, Privilege, TrailingSlash,
 };
 use crate::store::{Assert, Batch, CommitError, Draft, Page, Write};
-
-/// How often a change starts again because another writer was faster.
-const ATTEMPTS_MAX: usize = 64;
 
 /// A page of the objects in a collection, by name from behind `after`, without their bytes.
 ///
@@ -177,7 +175,8 @@ pub async fn set_acl(
         return Err(Error::precondition(Precondition::LimitedNumberOfAces, message));
     }
     let locks = locks::read(context).await?;
-    for _ in 0..ATTEMPTS_MAX {
+    for attempt in 0..ATTEMPTS_MAX {
+        again::before(attempt).await;
         conditions.require(context, actor, path, &locks).await?;
         let node = grantable(context, actor, path).await?;
         node.require(Privilege::WriteAcl)?;
@@ -186,7 +185,7 @@ pub async fn set_acl(
         let batch = Batch {
             at: context.clock.now(),
             actor: actor.principal(),
-            asserts: vec![Assert::CollectionAt(collection.id, collection.revision)],
+            asserts: conditions.hold_on(&collection),
             events: updated(&collection).into_iter().collect(),
             writes: vec![Write::UpdateCollection(Collection { acl: acl.to_vec(), ..Collection::clone(&collection) })],
         };

@@ -7,8 +7,9 @@ use super::locks::Locks;
 use super::tree::{self, Node, Resource};
 use super::{Context, Error};
 use crate::access::Actor;
-use crate::base::{ETag, LockToken, Utc};
+use crate::base::{ETag, LockToken, Secret, Utc};
 use crate::model::{Collection, Object, Path, Privilege};
+use crate::store::Assert;
 
 /// Stands between the tag of a state and the name of a representation of it other than the stored bytes.
 const VARIANT_MARK: char = '-';
@@ -203,6 +204,14 @@ impl Conditions {
         let place = Place::at(context, actor, path).await?;
         self.check(place.validators.as_ref())?;
         self.check_if(context, actor, path, locks).await
+    }
+
+    /// What must still hold of `collection` when a change of its own fields is committed. Its members may change meanwhile, unless
+    /// the client asked for a state of it: busy calendars could not be renamed otherwise.
+    pub(super) fn hold_on(&self, collection: &Collection) -> Vec<Assert> {
+        let itself = Assert::CollectionIs(Secret::new(Box::new(collection.clone())));
+        let whole = (*self != Self::default()).then(|| Assert::CollectionAt(collection.id, collection.revision));
+        std::iter::once(itself).chain(whole).collect()
     }
 
     /// The If header alone, `path` being what the request is for.

@@ -3,6 +3,7 @@
 //! No HTTP and no XML here.
 
 pub mod accounts;
+mod again;
 pub mod arrivals;
 pub mod collections;
 pub mod conditions;

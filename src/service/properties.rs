@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::again::{self, ATTEMPTS_MAX};
 use super::conditions::Conditions;
 use super::tree::{self, Node, Resource};
 use super::{Context, Error, locks};
@@ -17,9 +18,6 @@ use crate::model::{
 };
 use crate::store::{Assert, Batch, CommitError, Draft, Write};
 use crate::zone::Zone;
-
-/// How often a change starts again because another writer was faster.
-const ATTEMPTS_MAX: usize = 64;
 
 /// One instruction: a property, and what is to become of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,7 +99,8 @@ pub async fn update(
     conditions: &Conditions,
 ) -> Result<Outcome, Error> {
     let locks = locks::read(context).await?;
-    for _ in 0..ATTEMPTS_MAX {
+    for attempt in 0..ATTEMPTS_MAX {
+        again::before(attempt).await;
         conditions.require(context, actor, path, &locks).await?;
         let resource = tree::resolve(context, actor, path).await?;
         if let Resource::Collection(node) | Resource::Object(node, _) = &resource {
@@ -113,7 +112,7 @@ pub async fn update(
             };
             locks.check(actor, node, member, &conditions.tokens())?;
         }
-        let batch = match batch_of(context, actor, resource, instructions)? {
+        let batch = match batch_of(context, actor, resource, instructions, conditions)? {
             Ok(batch) => batch,
             Err(refused) => return Ok(Outcome::Refused(refused)),
         };
@@ -135,6 +134,7 @@ fn batch_of(
     actor: Actor,
     resource: Resource,
     instructions: &[Instruction],
+    conditions: &Conditions,
 ) -> Result<Result<Batch, Refused>, Error> {
     let batch = Batch { at: context.clock.now(), actor: actor.principal(), ..Batch::default() };
     Ok(match resource {
@@ -148,10 +148,10 @@ fn batch_of(
             })
         }
         Resource::Collection(node) => {
-            let at = Assert::CollectionAt(node.collection.id, node.collection.revision);
+            let before = conditions.hold_on(&node.collection);
             let events = updated(&node.collection).into_iter().collect();
             of_collection(context, &node, instructions).map(|collection| Batch {
-                asserts: vec![at],
+                asserts: before,
                 writes: vec![Write::UpdateCollection(collection)],
                 events,
                 ..batch

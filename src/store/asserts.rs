@@ -68,6 +68,10 @@ fn verdict(group: &mut Group<'_>, assert: &Assert) -> Result<Verdict, StoreError
         Assert::CollectionAt(id, revision) => {
             group.collection(*id)?.is_some_and(|row| row.collection.revision == *revision)
         }
+        Assert::CollectionIs(seen) => {
+            let seen = seen.expose();
+            group.collection(seen.id)?.is_some_and(|row| row.collection.is_itself_like(seen))
+        }
         Assert::CollectionEmpty(id) => {
             let objects = group.collection(*id)?.map_or(0, |row| row.collection.objects);
             objects == 0 && !has_children(group, *id)?

@@ -107,3 +107,37 @@ fn texts(element: &kalends::xml::Element) -> Vec<String> {
     let own = matches!(element.name.local.as_str(), "getetag" | "calendar-data").then(|| element.text());
     own.into_iter().chain(element.children().flat_map(texts)).collect()
 }
+
+/// A calendar that is written to all the time can be given another colour, shared and deleted nevertheless: its members are none
+/// of its own properties.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_busy_calendar_can_be_changed() {
+    let app = Arc::new(TestApp::with_users().await);
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let writers: Vec<_> = (0..8).map(|n| tokio::spawn(fill(Arc::clone(&app), Arc::clone(&stop), n))).collect();
+    for n in 0..ROUNDS / 4 {
+        patch(&app, CALENDAR, &format!("p{n}")).await;
+        let grants = r#"<D:acl xmlns:D="DAV:"><D:ace><D:principal><D:href>/dav/principals/bob/</D:href></D:principal><D:grant><D:privilege><D:read/></D:privilege></D:grant></D:ace></D:acl>"#;
+        let answer = app.alice("ACL", CALENDAR, &[], grants).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    let answer = app.alice("DELETE", CALENDAR, &[], "").await;
+    stop.store(true, std::sync::atomic::Ordering::SeqCst);
+    for writer in writers {
+        writer.await.expect("the writer is done");
+    }
+    assert_eq!(answer.status, 204, "{}", answer.text());
+    assert_eq!(app.alice("PROPFIND", CALENDAR, &[("depth", "0")], "").await.status, 404);
+}
+
+/// Stores an event of this writer's own again and again.
+async fn fill(app: Arc<TestApp>, stop: Arc<std::sync::atomic::AtomicBool>, writer: usize) {
+    let mut round = 0;
+    while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+        let uid = format!("w{writer}");
+        let text = event(&uid, "20261201T090000Z", &format!("round {round}"));
+        let answer = app.alice("PUT", &object(&format!("{uid}.ics")), &[], &text).await;
+        assert!(matches!(answer.status, 201 | 204 | 409), "{}", answer.text());
+        round += 1;
+    }
+}

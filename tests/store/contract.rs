@@ -2,7 +2,7 @@
 
 use kalends::base::{CollectionId, ETag, LockToken, PrincipalId, Revision, Secret, Utc};
 use kalends::model::{
-    ChangeKind, CollectionKind, Credentials, EventKind, Lock, LockDepth, LockScope, Principal, UserName,
+    ChangeKind, Collection, CollectionKind, Credentials, EventKind, Lock, LockDepth, LockScope, Principal, UserName,
 };
 use kalends::store::{Assert, CommitError, Draft, Engine, Write};
 
@@ -73,6 +73,8 @@ on_every_engine! {
     fn assertions_stop_a_batch_whole(place) {
         let store = place.open();
         let (home, id) = found(&store).await;
+        let before = Collection::clone(&store.collection(id).await.unwrap().unwrap());
+        let renamed = Collection { display_name: Some("Other".into()), ..before.clone() };
         commit(&store, vec![put(id, "a", "one")]).await.unwrap();
         let tag = ETag::of(b"one");
         let anna = store.principal(OWNER).await.unwrap().unwrap();
@@ -87,6 +89,8 @@ on_every_engine! {
             Assert::UidFree(id, "uid-b".into(), None),
             Assert::CollectionPresent(id),
             Assert::CollectionAt(id, Revision(1)),
+            // A member came since.
+            Assert::CollectionIs(Secret::new(Box::new(before))),
             Assert::ObjectsBelow(id, 2),
             Assert::UsageAtMost(OWNER, 3),
             Assert::PrincipalPresent(OWNER),
@@ -109,6 +113,7 @@ on_every_engine! {
             (Assert::UidFree(id, "uid-a".into(), Some("b".into())), Some("a".to_owned())),
             (Assert::CollectionPresent(CollectionId(99)), None),
             (Assert::CollectionAt(id, Revision(0)), None),
+            (Assert::CollectionIs(Secret::new(Box::new(renamed))), None),
             (Assert::CollectionEmpty(id), None),
             (Assert::CollectionEmpty(home), None),
             (Assert::ObjectsBelow(id, 1), None),

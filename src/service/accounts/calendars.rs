@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{AccountError, find};
-use crate::base::CollectionId;
+use crate::base::{CollectionId, Secret};
 use crate::model::{CalendarSettings, Collection, CollectionKind, EventKind, Principal, UserName};
 use crate::service::objects::check_name;
 use crate::service::{Context, Error, providers};
@@ -121,12 +121,13 @@ pub async fn retitle_calendar(
 ) -> Result<(), CalendarError> {
     let principal = find(context, user).await?;
     let mut calendar = calendar(context, user, name).await?;
+    let before = Assert::CollectionIs(Secret::new(Box::new(calendar.clone())));
     // A client's own markup of the old name would win over the new one.
     calendar.properties.retain(|property| property.name.local != "displayname" || property.name.namespace != "DAV:");
     calendar.display_name = Some(display_name.to_owned());
-    let (id, revision) = (calendar.id, calendar.revision);
+    let id = calendar.id;
     let change = Change {
-        asserts: vec![Assert::CollectionAt(id, revision)],
+        asserts: vec![before],
         write: Write::UpdateCollection(calendar),
         event: EventKind::CalendarUpdated { name: name.to_owned() },
     };

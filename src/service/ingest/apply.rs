@@ -10,12 +10,10 @@ use super::publish::{self, Plan};
 use crate::base::{CollectionId, PrincipalId, Utc};
 use crate::merge::{self, Absorbed, SourceId, SourceRecord, Sweep};
 use crate::model::{Shelf, UserName};
+use crate::service::again::{self, ATTEMPTS_MAX};
 use crate::service::providers::Account;
 use crate::service::{Context, Error, together};
 use crate::store::{Assert, Batch, CommitError, Draft, Write};
-
-/// How often a transaction starts again because another one was faster. Each time somebody else got through.
-pub(super) const ATTEMPTS_MAX: usize = 64;
 
 /// Whose meetings these are.
 #[derive(Debug, Clone)]
@@ -140,7 +138,8 @@ fn keys_of(input: &Input) -> BTreeSet<String> {
 
 /// Takes in what hangs together, as often as it takes until nobody else comes in between.
 pub(super) async fn settle(context: &Context, person: &Person, inputs: &[Input]) -> Result<Outcome, Error> {
-    for _ in 0..ATTEMPTS_MAX {
+    for attempt in 0..ATTEMPTS_MAX {
+        again::before(attempt).await;
         let Some(ready) = Transaction::new(context, person).run(inputs).await? else { return Err(Error::StateChanged) };
         let (batch, outcome) = ready.batch(context);
         if batch.writes.is_empty() {

@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::Outcome;
-use super::apply::{ATTEMPTS_MAX, Input, Person, settle_all};
+use super::apply::{Input, Person, settle_all};
 use super::kept::{account_key, owner_key, read, read_record, scope_key, written};
 use crate::base::PrincipalId;
 use crate::merge::{Generation, Scope, Sweep};
 use crate::model::Shelf;
+use crate::service::again::{self, ATTEMPTS_MAX};
 use crate::service::providers::Account;
 use crate::service::{Context, Error, StoreError};
 use crate::store::{Assert, Batch, CommitError, Write};
@@ -55,7 +56,8 @@ pub async fn sweep(context: &Context, account: &Account, sweep: &Sweep) -> Resul
 /// Writes a listing down. Says whether it judges anything that an earlier one did not.
 async fn remember(context: &Context, owner: PrincipalId, sweep: &Sweep) -> Result<bool, Error> {
     let key = scope_key(owner, &sweep.scope);
-    for _ in 0..ATTEMPTS_MAX {
+    for attempt in 0..ATTEMPTS_MAX {
+        again::before(attempt).await;
         let seen = context.store.row(Shelf::Sweeps, &key).await?;
         let mut sweeps: Vec<Sweep> = match &seen {
             Some(row) => read(row, "sweeps")?,
@@ -118,7 +120,8 @@ pub async fn page(
     // No calendar's name begins so: the key is not that of another calendar's sweeps.
     key.extend_from_slice(&[0xff]);
     key.extend_from_slice(&generation.0.to_be_bytes());
-    for _ in 0..ATTEMPTS_MAX {
+    for attempt in 0..ATTEMPTS_MAX {
+        again::before(attempt).await;
         let seen = context.store.row(Shelf::Sweeps, &key).await?;
         let mut pages: Pages = match &seen {
             Some(row) => read(row, "pages")?,

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::again::{self, ATTEMPTS_MAX};
 use super::conditions::{Conditions, Tags, Validators};
 use super::ingest::{
     self,
@@ -28,9 +29,6 @@ use crate::access::Actor;
 use crate::base::{ETag, Revision};
 use crate::model::{CollectionKind, EventKind, Index, Object, Path, Precondition, Principal, Privilege, TrailingSlash};
 use crate::store::{Assert, Batch, CommitError, Draft, Write};
-
-/// How often a write starts again because another one was faster. Each time somebody else got through.
-const ATTEMPTS_MAX: usize = 64;
 
 /// What is to be stored.
 #[derive(Debug, Clone, Default)]
@@ -77,7 +75,8 @@ pub async fn put(context: &Context, actor: Actor, path: &Path, put: Put) -> Resu
     let (node, name) = target(context, actor, path).await?;
     may_write_there(&node)?;
     let content = content_for(context, &node, put.bytes, put.content_type, put.content_language);
-    for _ in 0..ATTEMPTS_MAX {
+    for attempt in 0..ATTEMPTS_MAX {
+        again::before(attempt).await;
         let attempt = Attempt { context, actor, path, node: &node, name: &name, conditions: &put.conditions };
         if let Some(outcome) = attempt.run(&content).await? {
             return Ok(outcome);
@@ -402,6 +401,7 @@ pub(super) fn failed(error: CommitError, node: &Node) -> Result<(), Error> {
         | Assert::NameFree(..)
         | Assert::ObjectPresent(..)
         | Assert::CollectionAt(..)
+        | Assert::CollectionIs(..)
         | Assert::RowIs(..) => Ok(()),
         Assert::CollectionPresent(_) => Err(Error::ParentMissing),
         Assert::UidFree(..) => {

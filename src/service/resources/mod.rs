@@ -4,6 +4,7 @@
 mod duplicate;
 mod transfer;
 
+use super::again::{self, ATTEMPTS_MAX};
 use super::conditions::{Conditions, Validators};
 use super::ingest::local::Along;
 use super::locks::{self, Locks};
@@ -11,14 +12,11 @@ use super::objects;
 use super::tree::{self, Node, Resource};
 use super::{Context, Error, ingest};
 use crate::access::Actor;
-use crate::base::LockToken;
+use crate::base::{LockToken, Secret};
 use crate::model::{Collection, CollectionKind, EventKind, Object, Path, Privilege};
 use crate::store::{Assert, Batch, Draft, Write};
 pub(super) use duplicate::room_for_collections;
 pub use transfer::{Depth, Overwrite, Transfer, Transferred, copy, relocate};
-
-/// How often a write starts again because another one was faster.
-const ATTEMPTS_MAX: usize = 64;
 
 /// Deletes the object or collection at `path`, and everything below.
 ///
@@ -26,13 +24,17 @@ const ATTEMPTS_MAX: usize = 64;
 /// [`Error::Forbidden`] for homes, roots and principals; DAV:lock-token-submitted, [`Error::Members`] for locks below;
 /// missing privileges; [`Error::StateChanged`].
 pub async fn delete(context: &Context, actor: Actor, path: &Path, conditions: &Conditions) -> Result<(), Error> {
-    for _ in 0..ATTEMPTS_MAX {
+    for attempt in 0..ATTEMPTS_MAX {
+        again::before(attempt).await;
         let locks = locks::read(context).await?;
         let doomed = doomed(context, actor, path).await?;
         conditions.check(Some(&doomed.validators()))?;
         conditions.check_if(context, actor, path, &locks).await?;
         let mut removal = Removal::default();
         removal.add(context, actor, &locks, &doomed, &conditions.tokens()).await?;
+        if let Doomed::Collection(_, node) = &doomed {
+            removal.asserts.extend(conditions.hold_on(&node.collection));
+        }
         let Removal { asserts, writes, events } = removal;
         let batch = Batch { at: context.clock.now(), actor: actor.principal(), asserts, writes, events };
         match context.store.commit(batch).await {
@@ -155,7 +157,7 @@ impl Removal {
                 locks.check(actor, node, None, tokens)?;
                 let below = locks.check_tree(context, actor, node, tokens).await?;
                 let id = node.collection.id;
-                self.asserts.push(Assert::CollectionAt(id, node.collection.revision));
+                self.asserts.push(Assert::CollectionIs(Secret::new(Box::new(Collection::clone(&node.collection)))));
                 self.writes.push(Write::DeleteCollection(id));
                 let own = locks.rooted_on(id).map(|lock| lock.token.clone());
                 self.writes.extend(own.chain(below).map(Write::DeleteLock));

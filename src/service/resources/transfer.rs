@@ -1,12 +1,13 @@
 //! COPY and MOVE (RFC 4918 §9.8, §9.9; RFC 4791 §5.3.2.1, RFC 3744 appendix B): one batch, all or nothing.
 
 use super::duplicate::{self, Duplicate};
-use super::{ATTEMPTS_MAX, Doomed, Removal, calendar_event, doomed};
+use super::{Doomed, Removal, calendar_event, doomed};
 use crate::access::Actor;
 use crate::base::{ETag, LockToken, Revision, Utc};
 use crate::model::{
     Collection, CollectionKind, EventKind, Index, Object, Path, Precondition, Privilege, TrailingSlash,
 };
+use crate::service::again::{self, ATTEMPTS_MAX};
 use crate::service::conditions::Conditions;
 use crate::service::ingest::{self, local::Knowledge};
 use crate::service::locks::{self, Locks};
@@ -87,7 +88,8 @@ async fn run(
     transfer: &Transfer,
     method: Method,
 ) -> Result<Transferred, Error> {
-    for _ in 0..ATTEMPTS_MAX {
+    for attempt in 0..ATTEMPTS_MAX {
+        again::before(attempt).await;
         let locks = locks::read(context).await?;
         let source = source(context, actor, from, method).await?;
         not_itself(from, transfer, method)?;
