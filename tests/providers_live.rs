@@ -7,6 +7,8 @@ mod fakes;
 mod sockets;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fakes::google::Google;
@@ -283,9 +285,10 @@ fn a_revoked_grant_breaks_its_account_alone_and_is_told_once() {
     bad.state().put(again);
     let runtime = &world.server.runtime;
     let context = &world.server.context;
-    let mut secrets = runtime.block_on(providers::secrets(context, &broken)).expect("secrets");
-    secrets.refresh_token = Some(Secret::new("refresh-new".to_owned()));
-    runtime.block_on(providers::set_secrets(context, &broken, &secrets)).expect("kept");
+    let given =
+        AccountSecrets { refresh_token: Some(Secret::new("refresh-new".to_owned())), ..AccountSecrets::default() };
+    let kept = providers::change_secrets(context, &broken, |secrets| secrets.take_over(&given));
+    runtime.block_on(kept).expect("kept");
     runtime.block_on(providers::resume(context, &broken)).expect("resumed");
     world.sees("SUMMARY:Again");
     assert_eq!(world.state(&broken), AccountState::Active);
@@ -378,4 +381,34 @@ fn a_runner_that_starts_again_goes_on_where_the_last_one_was() {
     world.end();
     let row = world.server.runtime.block_on(providers::flush_status(&world.server.context));
     assert!(row.is_ok() && world.status(&key).counts.pulls >= 2);
+}
+
+/// An administrator signs the account in anew while an old refresh is under way: its answer belongs to a grant that is gone.
+#[test]
+fn a_new_grant_outlives_the_refresh_of_the_old_one() {
+    let fake = Fake::start(Google::new);
+    fake.state().put(google_event("Before", 0));
+    let world = World::new();
+    let key = world.add(Provider::Google, "m", &fake.url(), 86_400);
+    world.sees("SUMMARY:Before");
+    world.until("a channel", || world.has_channel(&key));
+
+    let released = Arc::new(AtomicBool::new(false));
+    fake.state().record.fail("token", Fault::Held(Arc::clone(&released)));
+    fake.state().oauth.expire();
+    let asked = fake.count("token");
+    ring(&fake);
+    world.until("a refresh under way", || fake.count("token") > asked);
+    let (runtime, context) = (&world.server.runtime, &world.server.context);
+    fake.state().oauth.refresh_token = "refresh-new".to_owned();
+    let given =
+        AccountSecrets { refresh_token: Some(Secret::new("refresh-new".to_owned())), ..AccountSecrets::default() };
+    runtime.block_on(providers::change_secrets(context, &key, |secrets| secrets.take_over(&given))).expect("kept");
+    released.store(true, Ordering::SeqCst);
+
+    fake.state().put(google_event("After", 1));
+    ring(&fake);
+    world.sees("SUMMARY:After");
+    let kept = runtime.block_on(providers::secrets(context, &key)).expect("secrets");
+    assert_eq!(kept.refresh_token, given.refresh_token);
 }

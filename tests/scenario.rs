@@ -156,10 +156,10 @@ async fn compare_busy(place: &Place) {
             .and_utc()
             .timestamp());
         let window = Interval::new(start, start.plus(86_400));
-        let periods = freebusy::busy(&place.context, &calendar, window).await.expect("free-busy");
+        let busy = freebusy::busy(&place.context, &calendar, window).await.expect("free-busy");
         let time = |at: Utc| at.naive().format("%H:%M").to_string();
         let found: Vec<[String; 2]> =
-            periods.iter().map(|period| [time(period.interval.start), time(period.interval.end)]).collect();
+            busy.periods().iter().map(|period| [time(period.interval.start), time(period.interval.end)]).collect();
         assert_eq!(json!(found), *wanted, "{day}");
     }
 }

@@ -231,15 +231,17 @@ const FILE_NAME_BYTES_MAX: usize = 240;
 
 /// A calendar's name as a file's: no slashes, and no dot in front. Different names stay different.
 fn file_name(name: &str) -> String {
-    let hidden = name.starts_with('.').then_some("%2E").unwrap_or_default();
-    let rest = name.strip_prefix('.').unwrap_or(name);
-    let safe = format!("{hidden}{}", rest.replace('%', "%25").replace('/', "%2F").replace('\0', "%00"));
+    let escaped = name.replace('%', "%25").replace('/', "%2F").replace('\0', "%00");
+    let safe = escaped.strip_prefix('.').map_or(escaped.clone(), |rest| format!("%2E{rest}"));
     if safe.len() <= FILE_NAME_BYTES_MAX {
         return safe;
     }
     let tag = ETag::of(name.as_bytes()).to_string();
     let tag = tag.trim_matches('"');
-    let cut = safe.floor_char_boundary(FILE_NAME_BYTES_MAX - tag.len() - 1);
+    let mut cut = FILE_NAME_BYTES_MAX - tag.len() - 1;
+    while !safe.is_char_boundary(cut) {
+        cut -= 1;
+    }
     format!("{}-{tag}", &safe[..cut])
 }
 

@@ -271,15 +271,13 @@ fn read_secrets(from: impl Read) -> Result<Vec<(String, String)>, String> {
 }
 
 /// Puts named secrets over those that are there.
-fn with_secrets(mut secrets: AccountSecrets, named: Vec<(String, String)>) -> Result<AccountSecrets, Failure> {
+fn secrets_of(named: Vec<(String, String)>) -> Result<AccountSecrets, Failure> {
+    let mut secrets = AccountSecrets::default();
     for (name, value) in named {
         let value = Some(Secret::new(value));
         match name.replace('-', "_").as_str() {
             "hook" => secrets.hook = value,
-            "refresh_token" => {
-                // The old access token belongs to the old grant.
-                (secrets.refresh_token, secrets.access_token) = (value, None);
-            }
+            "refresh_token" => secrets.refresh_token = value,
             "client_secret" => secrets.client_secret = value,
             "password" => secrets.password = value,
             _ => {
@@ -319,7 +317,7 @@ fn entry(new: NewAccount) -> Result<Entry, Failure> {
         client_id: new.client_id,
         options: new.options,
         poll_seconds: new.poll_seconds,
-        secrets: with_secrets(AccountSecrets::default(), new.secrets)?,
+        secrets: secrets_of(new.secrets)?,
     })
 }
 
@@ -332,8 +330,8 @@ pub(super) async fn run(context: &Context, command: ProviderCommand, output: &Ou
         ProviderCommand::Pause(account) => providers::pause(context, &account).await?,
         ProviderCommand::Resume(account, named) => {
             if !named.is_empty() {
-                let secrets = with_secrets(providers::secrets(context, &account).await?, named)?;
-                providers::set_secrets(context, &account, &secrets).await?;
+                let given = secrets_of(named)?;
+                providers::change_secrets(context, &account, |secrets| secrets.take_over(&given)).await?;
             }
             providers::resume(context, &account).await?;
         }

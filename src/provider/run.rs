@@ -15,6 +15,8 @@ use crate::service::{Context, random_uuid};
 /// Records that are gathered before they are applied. A smaller pull is applied as a whole, so that both halves of a series
 /// that was split appear at once.
 const GATHERED_MAX: usize = 2_000;
+/// How often a token is refreshed for one page: the first one may belong to a grant that an administrator replaced meanwhile.
+const REFRESHES: usize = 2;
 /// How often one page is asked for when the connection breaks.
 const PAGE_TRIES: u32 = 3;
 /// How often a pull begins anew because its cursor is not taken.
@@ -197,16 +199,18 @@ impl Pull<'_> {
         if self.secrets.refresh_token.is_none() {
             return self.broken("the provider takes our access no longer (401); sign in again").await;
         }
-        let key = self.account.key.clone();
-        match do_task(self.context, self.client, self.adapter, &self.account, &self.secrets, &Task::RefreshToken)
-            .await?
-        {
-            Done::Again => {
-                self.secrets = providers::secrets(self.context, &key).await?;
-                Ok(Page::Again)
+        let (context, account, task) = (self.context, &self.account, Task::RefreshToken);
+        for _ in 0..REFRESHES {
+            let done = do_task(context, self.client, self.adapter, account, &self.secrets, &task).await?;
+            if let Done::Ended(ended) = done {
+                return Ok(Page::Ended(ended));
             }
-            Done::Ended(ended) => Ok(Page::Ended(ended)),
+            self.secrets = providers::secrets(context, &account.key).await?;
+            if self.secrets.access_token.is_some() {
+                return Ok(Page::Again);
+            }
         }
+        Ok(Page::Ended(wait("the account's secrets change again and again")))
     }
 }
 
@@ -303,17 +307,23 @@ async fn do_task(
         TaskDone::Done => forget_channel(context, key, task).await,
         TaskDone::Gone => forget_channel(context, key, task).await,
         TaskDone::Tokens { access, expires, refresh } => {
-            let mut secrets = secrets.clone();
-            secrets.access_token = Some((access, expires));
-            secrets.refresh_token = refresh.or(secrets.refresh_token);
-            providers::set_secrets(context, key, &secrets).await?;
+            let fresh = |now: &mut AccountSecrets| {
+                // An administrator who gave others meanwhile knows better.
+                if (&now.refresh_token, &now.client_secret) == (&secrets.refresh_token, &secrets.client_secret) {
+                    now.access_token = Some((access.clone(), expires));
+                    now.refresh_token = refresh.clone().or(now.refresh_token.take());
+                }
+            };
+            providers::change_secrets(context, key, fresh).await?;
             Ok(Done::Again)
         }
         TaskDone::Channel(channel) => keep_channel(context, key, task, channel).await,
         // A token that is not taken although it is not old: it is thrown away, and the next look gets another.
         TaskDone::Refresh if *task != Task::RefreshToken && secrets.access_token.is_some() => {
-            let secrets = AccountSecrets { access_token: None, ..secrets.clone() };
-            providers::set_secrets(context, key, &secrets).await?;
+            let thrown = |now: &mut AccountSecrets| {
+                now.access_token.take_if(|token| secrets.access_token.as_ref() == Some(token))
+            };
+            providers::change_secrets(context, key, |now| drop(thrown(now))).await?;
             Ok(Done::Again)
         }
         TaskDone::Refresh => failed(context, key, task, "the provider takes our access no longer".to_owned()).await,

@@ -198,6 +198,18 @@ impl AccountSecrets {
         self.access_token.as_ref().filter(|(_, until)| until.0 - margin > now.0).map(|(token, _)| token)
     }
 
+    /// Puts those that are given in place of its own. An access token goes with the grant that it belongs to.
+    pub fn take_over(&mut self, given: &Self) {
+        if given.refresh_token.is_some() || given.access_token.is_some() {
+            self.access_token.clone_from(&given.access_token);
+        }
+        let own = [&mut self.hook, &mut self.refresh_token, &mut self.client_secret, &mut self.password];
+        let given = [&given.hook, &given.refresh_token, &given.client_secret, &given.password];
+        for (own, given) in own.into_iter().zip(given).filter(|(_, given)| given.is_some()) {
+            own.clone_from(given);
+        }
+    }
+
     /// Whether a delivery's `token` is the hook secret; compared in constant time. `false` if there is no secret.
     pub fn hook_is(&self, token: &[u8]) -> bool {
         use subtle::ConstantTimeEq;

@@ -285,13 +285,25 @@ pub async fn secrets(context: &Context, key: &AccountKey) -> Result<AccountSecre
     }
 }
 
-/// Replaces the account's secrets.
+/// Changes the account's secrets. A refreshed token and an administrator's new password may come at the same time: `change` is
+/// asked again where somebody else was faster, with what is there then.
 ///
 /// # Errors
-/// [`ProviderError::NoSuchAccount`] if it was removed meanwhile.
-pub async fn set_secrets(context: &Context, key: &AccountKey, secrets: &AccountSecrets) -> Result<(), ProviderError> {
-    let boxed = context.providers.settings.vault()?.seal(key, secrets);
-    put_part(context, key, Part::Secrets, boxed.into()).await
+/// [`ProviderError::NoSuchAccount`] if it was removed meanwhile, [`ProviderError::Vault`], [`ProviderError::Changed`] if others were
+/// faster again and again.
+pub async fn change_secrets(
+    context: &Context,
+    key: &AccountKey,
+    change: impl Fn(&mut AccountSecrets),
+) -> Result<(), ProviderError> {
+    let vault = context.providers.settings.vault()?;
+    let changed = |row: Option<&Bytes>| {
+        let before = row.map_or(Ok(AccountSecrets::default()), |row| vault.open(key, row))?;
+        let mut secrets = before.clone();
+        change(&mut secrets);
+        Ok((secrets != before).then(|| vault.seal(key, &secrets).into()))
+    };
+    change_part(context, key, Part::Secrets, changed).await
 }
 
 /// The account's push channels.
@@ -315,26 +327,33 @@ pub async fn change_channels(
     key: &AccountKey,
     change: impl Fn(&mut Vec<Channel>),
 ) -> Result<(), ProviderError> {
-    let row = row_key(key, Part::Channels);
+    let changed = |row: Option<&Bytes>| {
+        let before: Vec<Channel> = row.map_or(Ok(Vec::new()), |row| decode(VERSION, row, "channels"))?;
+        let mut channels = before.clone();
+        change(&mut channels);
+        Ok((channels != before).then(|| encode(VERSION, channels.as_slice())))
+    };
+    change_part(context, key, Part::Channels, changed).await
+}
+
+/// Puts what `change` makes of one of the rows beside the account's own, if it is another one, in its place.
+async fn change_part(
+    context: &Context,
+    key: &AccountKey,
+    part: Part,
+    change: impl Fn(Option<&Bytes>) -> Result<Option<Bytes>, ProviderError>,
+) -> Result<(), ProviderError> {
+    let row = row_key(key, part);
     for _ in 0..TRIES {
         let (_, account) = read(context, key).await?;
         let seen = context.store.row(Shelf::Accounts, &row).await?;
-        let before: Vec<Channel> = match &seen {
-            None => Vec::new(),
-            Some(row) => decode(VERSION, row, "channels")?,
-        };
-        let mut channels = before.clone();
-        change(&mut channels);
-        if channels == before {
-            return Ok(());
-        }
+        let Some(changed) = change(seen.as_ref())? else { return Ok(()) };
         let asserts = vec![
             Assert::RowIs(Shelf::Accounts, row_key(key, Part::Account), Some(account)),
             Assert::RowIs(Shelf::Accounts, row.clone(), seen),
         ];
-        let writes = vec![Write::PutRow(Shelf::Accounts, row.clone(), encode(VERSION, channels.as_slice()))];
-        let batch = Batch { at: context.clock.now(), asserts, writes, ..Batch::default() };
-        match context.store.commit(batch).await {
+        let writes = vec![Write::PutRow(Shelf::Accounts, row.clone(), changed)];
+        match context.store.commit(Batch { at: context.clock.now(), asserts, writes, ..Batch::default() }).await {
             Ok(_) => return Ok(()),
             Err(CommitError::Failed { .. }) => {}
             Err(CommitError::Store(error)) => return Err(error.into()),

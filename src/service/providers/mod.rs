@@ -23,8 +23,8 @@ pub use error::ProviderError;
 pub use idempotency::{Remembered, forget_old_answers, remember, remembered};
 pub(in crate::service) use kept::note_names;
 pub use kept::{
-    Channel, Entry, account, accounts, add, break_account, change_channels, channels, pause, remove, resume, resync,
-    secrets, set_secrets,
+    Channel, Entry, account, accounts, add, break_account, change_channels, change_secrets, channels, pause, remove,
+    resume, resync, secrets,
 };
 pub use settings::{ProviderSettings, Providers};
 pub use status::{Counts, Status, flush_status, note, status};
