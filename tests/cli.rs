@@ -4,6 +4,7 @@ mod sockets;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -57,13 +58,15 @@ struct Server {
 
 impl Server {
     fn start(data: &Path) -> Self {
-        Self::logging(data, Stdio::inherit())
+        Self::logging(data, Stdio::inherit(), "warn")
     }
 
-    fn logging(data: &Path, log: Stdio) -> Self {
+    fn logging(data: &Path, log: Stdio, level: &str) -> Self {
         let mut child = kalends(data)
             .args(["serve", "--listen", "127.0.0.1:0"])
-            .env("KALENDS_LOG_LEVEL", "warn")
+            .env("KALENDS_LOG_LEVEL", level)
+            // No terminal, wherever the tests run.
+            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
@@ -341,12 +344,32 @@ fn the_default_configuration_is_accepted_and_mistakes_are_named() {
 fn a_hangup_ends_no_service() {
     let dir = tempfile::tempdir().expect("a directory");
     drop(Server::first(dir.path()));
-    // Its log goes to no terminal, wherever the tests run.
-    let server = Server::logging(dir.path(), Stdio::null());
+    let server = Server::logging(dir.path(), Stdio::null(), "info");
     let pid = rustix::process::Pid::from_child(&server.child);
     rustix::process::kill_process(pid, rustix::process::Signal::HUP).expect("it lives");
     assert_eq!(request("GET", "/healthz").send(server.address).status, 200);
     assert!(server.stop(), "it ends as it should");
+}
+
+/// A closed terminal takes no log lines any more, and is none: the server ends as it should nevertheless.
+#[test]
+fn a_server_ends_with_its_terminal() {
+    let dir = tempfile::tempdir().expect("a directory");
+    drop(Server::first(dir.path()));
+    let terminal =
+        rustix::pty::openpt(rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY).expect("a terminal");
+    rustix::pty::grantpt(&terminal).expect("granted");
+    rustix::pty::unlockpt(&terminal).expect("unlocked");
+    let name = rustix::pty::ptsname(&terminal, Vec::new()).expect("it has a name").into_string().expect("in UTF-8");
+    // As nobody's own terminal: its end is to hit the server alone.
+    let flags = rustix::fs::OFlags::NOCTTY.bits().cast_signed();
+    let inside = std::fs::File::options().read(true).write(true).custom_flags(flags).open(name).expect("its other end");
+    let mut server = Server::logging(dir.path(), inside.into(), "info");
+    let pid = rustix::process::Pid::from_child(&server.child);
+    drop(terminal);
+    rustix::process::kill_process(pid, rustix::process::Signal::HUP).expect("it lives");
+    let ended = server.child.wait().expect("it ends");
+    assert_eq!(ended.code(), Some(0), "{ended}");
 }
 
 #[test]

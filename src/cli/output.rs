@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::draft::Draft;
+use super::draft::{self, Draft};
 use crate::base::ETag;
 
 /// How a command ended. The numbers are its exit codes.
@@ -206,10 +206,7 @@ impl Console {
         if let Some(parent) = parent {
             std::fs::create_dir_all(parent).map_err(|error| format!("cannot make {}: {error}", parent.display()))?;
         }
-        // Where one of an earlier export is, it stays until this one is whole.
-        let mut draft = Draft::begin(&path)?;
-        draft.append(text.as_bytes())?;
-        draft.finish()
+        draft::write(&path, text.as_bytes())
     }
 
     fn show(&mut self, done: u64, total: u64) {

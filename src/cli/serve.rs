@@ -102,6 +102,8 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    /// Whether the server was started from a terminal. Asked at the start: a terminal that is closed is none any more.
+    terminal: bool,
 }
 
 impl Signals {
@@ -110,10 +112,13 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            terminal: std::io::stdin().is_terminal()
+                || std::io::stdout().is_terminal()
+                || std::io::stderr().is_terminal(),
         })
     }
 
-    /// Completes when somebody wants the server to end. SIGHUP says so only where it comes from a terminal that is closed;
+    /// Completes when somebody wants the server to end. SIGHUP says so to a server that was started from a terminal, for that is closed;
     /// to a service it means that something is to be read again, and the certificate is, without being asked.
     async fn end(&mut self) {
         loop {
@@ -121,7 +126,7 @@ impl Signals {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 _ = self.hangup.recv() => {
-                    if std::io::stderr().is_terminal() {
+                    if self.terminal {
                         return;
                     }
                     tracing::info!("server.hangup: the certificate is read again when it changes; the rest takes a restart");

@@ -30,7 +30,9 @@ pub struct BusyTime {
 
 impl BusyTime {
     /// The busy time of `periods`, which are merged.
-    pub fn new(periods: Vec<BusyPeriod>) -> Self {
+    pub fn new(mut periods: Vec<BusyPeriod>) -> Self {
+        // They are kept, and were put together piece by piece.
+        periods.shrink_to_fit();
         Self { periods, lines: OnceLock::new() }
     }
 

@@ -113,10 +113,11 @@ impl Components {
 }
 
 impl Collection {
-    /// Whether this has the other's own fields: what it is, who may see it, its properties. What the store counts, its
-    /// name and its place are none of them.
+    /// Whether this has the other's own fields: what and where it is, who may see it, its properties. What the store counts is
+    /// none of them.
     pub fn is_itself_like(&self, other: &Self) -> bool {
-        (self.id, &self.kind, &self.acl) == (other.id, &other.kind, &other.acl)
+        (self.id, self.parent, &self.name, self.owner) == (other.id, other.parent, &other.name, other.owner)
+            && (&self.kind, &self.acl) == (&other.kind, &other.acl)
             && (&self.properties, &self.display_name) == (&other.properties, &other.display_name)
     }
 

@@ -40,6 +40,8 @@ fn filter(level: &str) -> Result<EnvFilter, String> {
 pub fn start_logs(json: bool, level: &str) -> Result<(), String> {
     let filter = filter(level).map_err(|why| format!("[log] level: {why}"))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // Where nobody reads the log any more (a closed terminal or pipe), the failure to write a line is nothing to fail of.
+    let builder = builder.log_internal_errors(false);
     // A second start (in tests) leaves the first in force.
     let _ = if json {
         builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()

@@ -174,9 +174,9 @@ pub async fn set_acl(
         let message = format!("a list takes {} entries at most (limit aces_max)", context.limits.aces_max);
         return Err(Error::precondition(Precondition::LimitedNumberOfAces, message));
     }
-    let locks = locks::read(context).await?;
     for attempt in 0..ATTEMPTS_MAX {
         again::before(attempt).await;
+        let locks = locks::read(context).await?;
         conditions.require(context, actor, path, &locks).await?;
         let node = grantable(context, actor, path).await?;
         node.require(Privilege::WriteAcl)?;

@@ -8,7 +8,7 @@ use super::tree::{self, Node, Resource};
 use super::{Context, Error};
 use crate::access::Actor;
 use crate::base::{ETag, LockToken, Secret, Utc};
-use crate::model::{Collection, Object, Path, Privilege};
+use crate::model::{Collection, Object, Path, Privilege, SyncToken};
 use crate::store::Assert;
 
 /// Stands between the tag of a state and the name of a representation of it other than the stored bytes.
@@ -210,8 +210,19 @@ impl Conditions {
     /// the client asked for a state of it: busy calendars could not be renamed otherwise.
     pub(super) fn hold_on(&self, collection: &Collection) -> Vec<Assert> {
         let itself = Assert::CollectionIs(Secret::new(Box::new(collection.clone())));
-        let whole = (*self != Self::default()).then(|| Assert::CollectionAt(collection.id, collection.revision));
+        let whole = self.speak_of_a_state().then(|| Assert::CollectionAt(collection.id, collection.revision));
         std::iter::once(itself).chain(whole).collect()
+    }
+
+    /// Whether they demand more than that something is there or not, and that it is locked so.
+    fn speak_of_a_state(&self) -> bool {
+        let tags = [&self.if_match, &self.if_none_match].into_iter().any(|tags| matches!(tags, Some(Tags::Of(_))));
+        let mut named = self.state.iter().flat_map(|state| &state.0).flat_map(|list| &list.all);
+        tags || self.unmodified_since.is_some()
+            || named.any(|condition| match &condition.is {
+                State::Tagged(_) => true,
+                State::Locked(token) => SyncToken::parse(&token.0).is_some(),
+            })
     }
 
     /// The If header alone, `path` being what the request is for.

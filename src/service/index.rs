@@ -39,6 +39,8 @@ const BUSY_BYTES_MAX: usize = 4 << 20;
 const ANSWERS_MAX: usize = 32;
 /// An answer with more periods than this is not kept.
 const ANSWER_PERIODS_MAX: usize = 1_000;
+/// The answers that are kept of one calendar have at most this many periods together: some 60 bytes each.
+const ANSWERS_PERIODS_MAX: usize = 8_000;
 /// How far a floating time can be from its reading in UTC, and then some, in seconds.
 const FLOATING_SLACK: i64 = 26 * 3600;
 
@@ -438,10 +440,12 @@ impl CalendarIndex {
         if revision != self.revision || busy.periods().len() > ANSWER_PERIODS_MAX || self.answer(window).is_some() {
             return;
         }
-        if self.answers.len() >= ANSWERS_MAX {
+        self.answers.push((window, Arc::clone(busy)));
+        let periods =
+            |answers: &[(Interval, Arc<BusyTime>)]| answers.iter().map(|(_, busy)| busy.periods().len()).sum::<usize>();
+        while self.answers.len() > ANSWERS_MAX || periods(&self.answers) > ANSWERS_PERIODS_MAX {
             self.answers.remove(0);
         }
-        self.answers.push((window, Arc::clone(busy)));
     }
 
     /// CALDAV:calendar-availability, as it was set.

@@ -98,9 +98,9 @@ pub async fn update(
     instructions: &[Instruction],
     conditions: &Conditions,
 ) -> Result<Outcome, Error> {
-    let locks = locks::read(context).await?;
     for attempt in 0..ATTEMPTS_MAX {
         again::before(attempt).await;
+        let locks = locks::read(context).await?;
         conditions.require(context, actor, path, &locks).await?;
         let resource = tree::resolve(context, actor, path).await?;
         if let Resource::Collection(node) | Resource::Object(node, _) = &resource {

@@ -38,8 +38,8 @@ pub enum Assert {
     CollectionPresent(CollectionId),
     /// The collection is there with this revision: it is what its reader saw.
     CollectionAt(CollectionId, Revision),
-    /// The collection is there, and its own fields (what [`Write::UpdateCollection`] replaces) are what their reader saw,
-    /// whatever has become of its members. Secret, since failed assertions are told in errors.
+    /// The collection is there under the same name, and its own fields (what [`Write::UpdateCollection`] replaces) are what their
+    /// reader saw, whatever has become of its members. Secret, since failed assertions are told in errors.
     CollectionIs(Secret<Box<Collection>>),
     /// The collection has neither objects nor collections in it.
     CollectionEmpty(CollectionId),

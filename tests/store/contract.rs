@@ -74,7 +74,8 @@ on_every_engine! {
         let store = place.open();
         let (home, id) = found(&store).await;
         let before = Collection::clone(&store.collection(id).await.unwrap().unwrap());
-        let renamed = Collection { display_name: Some("Other".into()), ..before.clone() };
+        let retitled = Collection { display_name: Some("Other".into()), ..before.clone() };
+        let renamed = Collection { name: "other".into(), ..before.clone() };
         commit(&store, vec![put(id, "a", "one")]).await.unwrap();
         let tag = ETag::of(b"one");
         let anna = store.principal(OWNER).await.unwrap().unwrap();
@@ -113,6 +114,7 @@ on_every_engine! {
             (Assert::UidFree(id, "uid-a".into(), Some("b".into())), Some("a".to_owned())),
             (Assert::CollectionPresent(CollectionId(99)), None),
             (Assert::CollectionAt(id, Revision(0)), None),
+            (Assert::CollectionIs(Secret::new(Box::new(retitled))), None),
             (Assert::CollectionIs(Secret::new(Box::new(renamed))), None),
             (Assert::CollectionEmpty(id), None),
             (Assert::CollectionEmpty(home), None),

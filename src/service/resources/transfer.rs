@@ -106,6 +106,10 @@ async fn run(
             Err(Error::StateChanged) => continue,
             planned => planned?,
         };
+        if let Some(Doomed::Collection(_, node)) = &target.existing {
+            // What is replaced may be what the client's conditions speak of.
+            job.removal.asserts.extend(transfer.conditions.hold_on(&node.collection));
+        }
         let Removal { asserts, writes, events } = job.removal;
         let batch = Batch { at: context.clock.now(), actor: actor.principal(), asserts, writes, events };
         match context.store.commit(batch).await {
