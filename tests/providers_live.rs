@@ -383,9 +383,16 @@ fn a_runner_that_starts_again_goes_on_where_the_last_one_was() {
     assert!(row.is_ok() && world.status(&key).counts.pulls >= 2);
 }
 
-/// An administrator signs the account in anew while an old refresh is under way: its answer belongs to a grant that is gone.
+/// An administrator signs the account in anew while an old refresh is under way: its answer, whatever it is, belongs to a grant
+/// that is gone.
 #[test]
 fn a_new_grant_outlives_the_refresh_of_the_old_one() {
+    for revoked in [false, true] {
+        outlives(revoked);
+    }
+}
+
+fn outlives(revoked: bool) {
     let fake = Fake::start(Google::new);
     fake.state().put(google_event("Before", 0));
     let world = World::new();
@@ -396,9 +403,11 @@ fn a_new_grant_outlives_the_refresh_of_the_old_one() {
     let released = Arc::new(AtomicBool::new(false));
     fake.state().record.fail("token", Fault::Held(Arc::clone(&released)));
     fake.state().oauth.expire();
+    fake.state().oauth.revoked = revoked;
     let asked = fake.count("token");
     ring(&fake);
     world.until("a refresh under way", || fake.count("token") > asked);
+    fake.state().oauth.revoked = false;
     let (runtime, context) = (&world.server.runtime, &world.server.context);
     fake.state().oauth.refresh_token = "refresh-new".to_owned();
     let given =
@@ -411,4 +420,5 @@ fn a_new_grant_outlives_the_refresh_of_the_old_one() {
     world.sees("SUMMARY:After");
     let kept = runtime.block_on(providers::secrets(context, &key)).expect("secrets");
     assert_eq!(kept.refresh_token, given.refresh_token);
+    assert_eq!((world.state(&key), world.broken_events()), (AccountState::Active, 0));
 }

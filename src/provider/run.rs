@@ -296,7 +296,7 @@ async fn do_task(
     let hook_url = hook_url(context, key);
     let request = match adapter.task_request(account, secrets, task, hook_url.as_deref(), &id, now) {
         Ok(request) => request,
-        Err(reason) => return failed(context, key, task, reason).await,
+        Err(reason) => return failed(context, key, secrets, task, reason).await,
     };
     let answer = match ask(context, client, request).await {
         Ok(answer) => answer,
@@ -309,7 +309,7 @@ async fn do_task(
         TaskDone::Tokens { access, expires, refresh } => {
             let fresh = |now: &mut AccountSecrets| {
                 // An administrator who gave others meanwhile knows better.
-                if (&now.refresh_token, &now.client_secret) == (&secrets.refresh_token, &secrets.client_secret) {
+                if same_grant(now, secrets) {
                     now.access_token = Some((access.clone(), expires));
                     now.refresh_token = refresh.clone().or(now.refresh_token.take());
                 }
@@ -326,15 +326,31 @@ async fn do_task(
             providers::change_secrets(context, key, |now| drop(thrown(now))).await?;
             Ok(Done::Again)
         }
-        TaskDone::Refresh => failed(context, key, task, "the provider takes our access no longer".to_owned()).await,
+        TaskDone::Refresh => {
+            failed(context, key, secrets, task, "the provider takes our access no longer".to_owned()).await
+        }
         TaskDone::Wait { seconds, reason } => Ok(Done::Ended(Ended::Wait { seconds, reason })),
-        TaskDone::Broken(reason) => failed(context, key, task, reason).await,
+        TaskDone::Broken(reason) => failed(context, key, secrets, task, reason).await,
     }
 }
 
+/// Whether nobody gave the account another grant meanwhile.
+fn same_grant(now: &AccountSecrets, used: &AccountSecrets) -> bool {
+    (&now.refresh_token, &now.client_secret) == (&used.refresh_token, &used.client_secret)
+}
+
 /// A task cannot be done. Without a token nothing works, so the account is broken; without a channel there are polls.
-async fn failed(context: &Context, key: &AccountKey, task: &Task, reason: String) -> Result<Done, ProviderError> {
+async fn failed(
+    context: &Context,
+    key: &AccountKey,
+    used: &AccountSecrets,
+    task: &Task,
+    reason: String,
+) -> Result<Done, ProviderError> {
     if *task == Task::RefreshToken {
+        if !same_grant(&providers::secrets(context, key).await?, used) {
+            return Ok(Done::Again);
+        }
         providers::break_account(context, key, &reason).await?;
         return Ok(Done::Ended(Ended::Idle));
     }

@@ -58,6 +58,9 @@ struct Progress {
     /// What the items are, as the cursor and this round name them.
     #[serde(default)]
     items: Items,
+    /// The series of which this round says that they are gone.
+    #[serde(default)]
+    gone: BTreeSet<String>,
 }
 
 /// What is asked for next.
@@ -90,12 +93,14 @@ impl Progress {
 
     /// An item is gone. An instance leaves a hole in its series; one that nobody remembers may have been one of any of them.
     fn lost(&mut self, id: &str) {
+        // Its instances are told of as well, in any order: they are remembered until the round is over.
         if self.known.remove(id) {
-            self.items.drop_series(id);
+            self.gone.insert(id.to_owned());
             return;
         }
         match self.items.take(id) {
             Item::Single => {}
+            Item::Of(series) if self.gone.contains(&series) => {}
             Item::Of(series) => drop(self.series.insert(series)),
             Item::Unknown => self.series.extend(self.known.iter().cloned()),
         }
@@ -252,7 +257,7 @@ pub(super) fn answer(account: &Account, pull: &PullState, answer: &outbound::Ans
                     match is_gone {
                         true => {
                             progress.known.remove(&id);
-                            progress.items.drop_series(&id);
+                            progress.gone.insert(id);
                         }
                         false => progress.know(&id, pull.series_max),
                     }

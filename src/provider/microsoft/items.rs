@@ -88,11 +88,6 @@ impl Items {
     fn forget(&mut self, id: &str) {
         self.take(id);
     }
-
-    /// A series is gone, and all of its items with it.
-    pub(super) fn drop_series(&mut self, series: &str) {
-        self.0.remove(series);
-    }
 }
 
 /// Where in `known` the hash begins.
@@ -128,8 +123,6 @@ mod tests {
         assert_eq!(read.take("a1"), Item::Unknown);
         assert_eq!(read.take("single"), Item::Single);
         assert_eq!(read.take("b2"), Item::Unknown, "there was no room for it");
-        read.drop_series("B");
-        assert_eq!(read.take("b1"), Item::Unknown);
     }
 
     #[test]
