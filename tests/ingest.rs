@@ -203,6 +203,23 @@ async fn a_client_that_knows_the_state_gets_its_bytes_kept_and_noise_leaves_them
     assert!(matches!(refused, Err(Error::StateChanged)));
 }
 
+/// What sources say besides is less than the meeting: where both are too large for an object, it goes without.
+#[tokio::test]
+async fn a_meeting_is_published_without_what_makes_it_too_large() {
+    let mut place = Place::new().await;
+    place.context.limits.resource_bytes_max = 8_000;
+    let with = |stamp: i64, title: &str, bytes: usize| {
+        let further = Some(format!("X-NOTE:{}\r\n", "n".repeat(bytes)));
+        event("e", 1, stamp, Content { further, ..content("u1", title, 10) })
+    };
+    place.apply(vec![with(1, "Plan", 100)]).await;
+    let (path, _) = place.only().await;
+    assert!(place.get(&path).await.0.contains("X-NOTE:nnn"));
+    place.apply(vec![with(2, "Moved", 9_000)]).await;
+    let (text, _) = place.get(&path).await;
+    assert!(text.contains("SUMMARY:Moved") && !text.contains("X-NOTE"), "{text}");
+}
+
 #[tokio::test]
 async fn what_a_user_deleted_stays_so_until_something_material_changes() {
     let place = Place::new().await;

@@ -204,4 +204,16 @@ impl Meeting {
     pub fn is_series(&self) -> bool {
         !self.recurrence.is_empty()
     }
+
+    /// The meeting without what its sources say besides ([`Event::further`]).
+    pub fn plain(&self) -> Self {
+        let mut plain = self.clone();
+        plain.event.further.clear();
+        for instance in plain.instances.values_mut() {
+            if let Instance::Changed(_, event) = instance {
+                event.further.clear();
+            }
+        }
+        plain
+    }
 }

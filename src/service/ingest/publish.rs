@@ -169,7 +169,7 @@ impl Planner<'_> {
     /// Stores the face of a meeting as its object.
     async fn store(&mut self, node: &Node, row: &mut MeetingRow, one: &Resolved, face: Bytes) -> Result<(), Error> {
         let meeting: &Meeting = &one.meeting;
-        let Some(content) = self.content(node, face) else { return Ok(()) };
+        let Some(content) = self.content(node, meeting, face) else { return Ok(()) };
         let id = node.collection.id;
         let name = match row.object.take() {
             Some((_, name)) => name,
@@ -193,10 +193,12 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// The face as content; `None`, with a warning, for what the calendar does not take: the records are kept all the same.
-    fn content(&self, node: &Node, face: Bytes) -> Option<Content> {
+    /// The face as content; `None`, with a warning, for what the calendar does not take: the records are kept all the same. What its
+    /// sources say besides may be too much of it: then the meeting goes without.
+    fn content(&self, node: &Node, meeting: &Meeting, face: Bytes) -> Option<Content> {
         let settings = node.collection.calendar()?;
-        match objects::calendar_content(&self.context.limits, settings, face, None) {
+        let taken = |face| objects::calendar_content(&self.context.limits, settings, face, None);
+        match taken(face).or_else(|_| taken(merge::to_ical(&meeting.plain()).into())) {
             Ok(content) => Some(content),
             Err(error) => {
                 tracing::warn!(error = %error, collection = node.collection.id.0, "ingest.not_published");
