@@ -5,7 +5,7 @@
 //! Left out is what is computed here or would contradict it, what belongs to another server's scheduling, and what does more than tell:
 //! contents inside the event, HTML beside the text, alarms that run programs or send mail to others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::known_time;
 use crate::base::Limits;
@@ -37,6 +37,10 @@ const COMPUTED: &[&str] = &[
     "X-MICROSOFT-CDO-INTENDEDSTATUS",
     "X-MICROSOFT-CDO-ALLDAYEVENT",
     "X-MICROSOFT-CDO-INSTTYPE",
+    // The link to join once more: it may be another copy's by now.
+    "X-GOOGLE-CONFERENCE",
+    "X-MICROSOFT-SKYPETEAMSMEETINGURL",
+    "X-MICROSOFT-ONLINEMEETINGEXTERNALLINK",
     // The text once more, as HTML.
     "X-ALT-DESC",
     "STYLED-DESCRIPTION",
@@ -62,6 +66,12 @@ const MODELLED: &[&str] = &[
 
 /// Parameters that belong to another server's scheduling (RFC 6638 §7).
 const SCHEDULING: &[&str] = &["SCHEDULE-AGENT", "SCHEDULE-STATUS", "SCHEDULE-FORCE-SEND"];
+
+/// Parameters that are modelled too, or say how to read the value.
+const DECIDED: &[&str] = &["CN", "PARTSTAT", "FILENAME", "FMTTYPE", "LABEL", "FEATURE", "VALUE"];
+
+/// Most parameters of one line that come along.
+const PARAMS_MAX: usize = 32;
 
 /// Properties of Apple's that say the place once more.
 const PLACES: &[&str] = &["X-APPLE-STRUCTURED-LOCATION"];
@@ -132,6 +142,7 @@ fn carried(property: &Property, zones: &Zones) -> Option<Property> {
         for decided in ["CN", "PARTSTAT"] {
             property.remove_param(decided);
         }
+        property.params.truncate(PARAMS_MAX);
         return (!property.params.is_empty()).then_some(property);
     }
     Some(property)
@@ -169,7 +180,7 @@ fn is_text(property: &Property) -> bool {
 }
 
 /// Whether a URI is one whose content is in it, or that runs or opens something on the reader's machine.
-fn is_active(uri: &str) -> bool {
+pub(super) fn is_active(uri: &str) -> bool {
     let scheme = uri.trim().split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
     scheme.is_some_and(|scheme| ["data", "cid", "file", "javascript", "vbscript"].contains(&scheme.as_str()))
 }
@@ -196,15 +207,22 @@ fn alarm(mut alarm: Component, zones: &Zones, addresses: &[String]) -> Option<Co
     };
     let is_foreign_mail = alarm.value_is("ACTION", "EMAIL")
         && (alarm.property("ATTENDEE").is_none() || !alarm.all("ATTENDEE").all(is_mine));
-    if is_foreign_mail || alarm.value_is("ACTION", "PROCEDURE") {
+    let is_one = |name: &str| alarm.all(name).count() == 1;
+    if is_foreign_mail || alarm.value_is("ACTION", "PROCEDURE") || !is_one("ACTION") || !is_one("TRIGGER") {
         return None;
     }
+    if alarm.value_is("ACTION", "DISPLAY") && alarm.property("DESCRIPTION").is_none() {
+        alarm.properties.push(Property::new("DESCRIPTION", "Reminder"));
+    }
     let trigger = alarm.property_mut("TRIGGER")?;
-    if trigger.duration().is_err() {
+    if trigger.duration().is_ok() {
+        trigger.remove_param("VALUE");
+    } else {
         // At a fixed time, which is one in UTC (RFC 5545 §3.8.6.3).
         let at = zones.to_utc(&trigger.date().ok()?);
         trigger.value = at.to_string();
         trigger.remove_param("TZID");
+        trigger.remove_param("RELATED");
         trigger.set_param("VALUE", "DATE-TIME");
     }
     Some(alarm)
@@ -213,7 +231,7 @@ fn alarm(mut alarm: Component, zones: &Zones, addresses: &[String]) -> Option<Co
 /// The minutes before the start at which `alarm` reminds, if it is one that [`super::Event::reminders`] knows of.
 pub(super) fn minutes(alarm: &Component) -> Option<i64> {
     let trigger = alarm.property("TRIGGER")?;
-    if trigger.param_is("RELATED", "END") || trigger.value_is("DATE-TIME") {
+    if trigger.param_is("RELATED", "END") {
         return None;
     }
     let length = trigger.duration().ok()?;
@@ -231,6 +249,26 @@ pub(super) fn without_people(further: &str) -> String {
     without(further, |property| property.is("ATTENDEE"))
 }
 
+/// Without alarms: they are those of another list.
+pub(super) fn without_alarms(further: &str) -> String {
+    without_inside(further, |inner| inner.is("VALARM"))
+}
+
+/// Without the alarms at fixed times: they were meant for another start.
+pub(super) fn without_fixed_alarms(further: &str) -> String {
+    let is_fixed = |inner: &Component| inner.property("TRIGGER").is_some_and(|trigger| trigger.duration().is_err());
+    without_inside(further, |inner| inner.is("VALARM") && is_fixed(inner))
+}
+
+fn without_inside(further: &str, is_out: impl Fn(&Component) -> bool) -> String {
+    let mut component = read(further);
+    if !component.components.iter().any(&is_out) {
+        return further.to_owned();
+    }
+    component.components.retain(|inner| !is_out(inner));
+    written(&component)
+}
+
 fn without(further: &str, is_out: impl Fn(&Property) -> bool) -> String {
     let mut component = read(further);
     if !component.properties.iter().any(&is_out) {
@@ -240,32 +278,83 @@ fn without(further: &str, is_out: impl Fn(&Property) -> bool) -> String {
     written(&component)
 }
 
-/// Adds to `component`, which is otherwise done, what `further` says: parameters to the properties that have the same value, the other
-/// properties, the components. Of alarms before the start those that stand for one of `reminders`; which of those are done is the answer.
+/// What tells properties of one event apart: name, value, and of what may be there more than once with one value, what else is modelled.
+type Key = (String, String, String);
+
+fn key(property: &Property) -> Key {
+    /// Their values mean the same in capitals.
+    const CASELESS: &[&str] = &["ORGANIZER", "ATTENDEE", "STATUS", "TRANSP", "CLASS", "COLOR"];
+    let text = property.text();
+    let value = if is_one_of(property, CASELESS) { text.trim().to_lowercase() } else { text.trim().to_owned() };
+    let words: &[&str] = match () {
+        () if property.is("ATTACH") => &["FMTTYPE", "FILENAME"],
+        () if property.is("CONFERENCE") => &["LABEL", "FEATURE"],
+        () => &[],
+    };
+    let mut kind = String::new();
+    for word in words.iter().map(|name| property.param(name)) {
+        for one in word.iter().flat_map(|param| param.decoded()) {
+            kind.push_str(&one);
+            kind.push(',');
+        }
+        kind.push(';');
+    }
+    (property.name.to_ascii_uppercase(), value, kind)
+}
+
+/// Gives `own` the parameters of `carried`; those that are modelled stay as they are, unless `is_link`: of the link to join no
+/// features are known.
+fn dress_one(own: &mut Property, carried: &Property, is_link: bool) {
+    for param in carried.params.iter().take(PARAMS_MAX) {
+        let is_decided = DECIDED.iter().any(|name| param.is(name)) && !(is_link && param.is("FEATURE"));
+        match own.params.iter_mut().find(|known| known.is(&param.name)) {
+            Some(_) if is_decided => {}
+            Some(known) => known.clone_from(param),
+            None => own.params.push(param.clone()),
+        }
+    }
+}
+
+/// Adds to `component`, which is otherwise done, what `further` says: parameters to the property that has the same value (one line
+/// dresses one property), the other properties, the components. Of alarms before the start those that stand for one of `reminders`;
+/// which of those are done is the answer.
 pub(super) fn dress(component: &mut Component, further: &str, reminders: &[i64]) -> BTreeSet<i64> {
     let mut done = BTreeSet::new();
     let further = read(further);
+    let mut bare: BTreeMap<Key, Vec<usize>> = BTreeMap::new();
+    if further.properties.iter().any(|property| is_one_of(property, MODELLED)) {
+        // The last one first, to be taken from the end.
+        for (at, own) in component.properties.iter().enumerate().rev().filter(|(_, own)| is_one_of(own, MODELLED)) {
+            bare.entry(key(own)).or_default().push(at);
+        }
+    }
     for property in further.properties {
+        if is_one_of(&property, COMPUTED) {
+            continue;
+        }
         if !is_one_of(&property, MODELLED) {
             component.properties.push(property);
             continue;
         }
-        let (name, value) = (property.name.to_ascii_uppercase(), property.text().trim().to_lowercase());
-        let same = |one: &&mut Property| one.is(&name) && one.text().trim().to_lowercase() == value;
-        for own in component.properties.iter_mut().filter(same) {
-            for param in &property.params {
-                match own.params.iter_mut().find(|known| known.is(&param.name)) {
-                    Some(known) => known.clone_from(param),
-                    None => own.params.push(param.clone()),
-                }
-            }
+        let mut key = key(&property);
+        let mut at = bare.get_mut(&key).and_then(Vec::pop);
+        let is_link = at.is_none() && property.is("CONFERENCE");
+        if is_link {
+            ";AUDIO,VIDEO,;".clone_into(&mut key.2);
+            at = bare.get_mut(&key).and_then(Vec::pop);
+        }
+        if let Some(own) = at.and_then(|at| component.properties.get_mut(at)) {
+            dress_one(own, &property, is_link);
         }
     }
     for inner in further.components {
         match minutes(&inner).filter(|_| inner.is("VALARM")) {
             Some(minutes) if !reminders.contains(&minutes) => continue,
-            Some(minutes) => drop(done.insert(minutes)),
-            None => {}
+            // Mail goes to the person only; what other actions do nobody knows.
+            Some(minutes) if ["DISPLAY", "AUDIO", "EMAIL"].iter().any(|action| inner.value_is("ACTION", action)) => {
+                done.insert(minutes);
+            }
+            _ => {}
         }
         component.components.push(inner);
     }
@@ -322,9 +411,62 @@ mod tests {
 
     #[test]
     fn it_is_read_as_it_was_written() {
-        let text = said("X-A;P=\"a,b\":1\r\nBEGIN:VALARM\r\nTRIGGER:PT5M\r\nEND:VALARM\r\n", 1_000).expect("lines");
+        let text = said("X-A;P=\"a,b\":1\r\nBEGIN:VALARM\r\nACTION:AUDIO\r\nTRIGGER:PT5M\r\nEND:VALARM\r\n", 1_000)
+            .expect("lines");
         assert_eq!(written(&read(&text)), text);
         assert_eq!(without_place(&text), text);
         assert_eq!(without_place("X-A:1\r\nX-APPLE-STRUCTURED-LOCATION;VALUE=URI:geo:1,2\r\n"), "X-A:1\r\n");
+    }
+
+    fn dressed(own: &[Property], further: &str, reminders: &[i64]) -> String {
+        let mut event = Component { properties: own.to_vec(), ..Component::new("VEVENT") };
+        dress(&mut event, further, reminders);
+        event.to_ics()
+    }
+
+    #[test]
+    fn a_line_dresses_one_property_and_leaves_what_is_modelled() {
+        let attached = |uri: &str, name: &str| Property::new("ATTACH", uri).with_param("FILENAME", name);
+        let own = [attached("x:Y", "a.pdf"), attached("x:Y", "b.pdf"), attached("x:y", "a.pdf")];
+        let lines = "ATTACH;FILENAME=a.pdf;SIZE=1:x:Y\r\nATTACH;FILENAME=b.pdf;SIZE=2:x:Y\r\n";
+        let text = dressed(&own, lines, &[]);
+        for line in
+            ["ATTACH;FILENAME=a.pdf;SIZE=1:x:Y", "ATTACH;FILENAME=b.pdf;SIZE=2:x:Y", "ATTACH;FILENAME=a.pdf:x:y"]
+        {
+            assert!(text.lines().any(|one| one == line), "{line}\n{text}");
+        }
+        let link = Property::new("CONFERENCE", "https://a/").with_param("VALUE", "URI");
+        let text = dressed(&[link], "CONFERENCE;VALUE=TEXT;FEATURE=VIDEO:https://A/\r\nX-GOOGLE-CONFERENCE:x\r\n", &[]);
+        assert!(text.contains("CONFERENCE;VALUE=URI:https://a/\r\n") && !text.contains("GOOGLE"), "{text}");
+    }
+
+    #[test]
+    fn a_flood_of_attachments_and_parameters_is_bounded() {
+        let own: Vec<Property> =
+            (0..20_000).map(|at| Property::new("ATTACH", "x:y").with_param("FILENAME", &at.to_string())).collect();
+        let params: String = (0..500).map(|at| format!(";X-{at}=1")).collect();
+        let further = said(&format!("ATTACH;FILENAME=7{params}:x:y\r\n"), 65_536).expect("a line");
+        let text = dressed(&own, &further, &[]);
+        assert_eq!(text.replace("\r\n ", "").matches(";X-").count(), PARAMS_MAX - 1);
+    }
+
+    #[test]
+    fn alarms_that_come_along_are_valid() {
+        let alarm = |lines: &str| said(&format!("BEGIN:VALARM\r\n{lines}END:VALARM\r\n"), 1_000);
+        for lines in [
+            "TRIGGER:-PT5M\r\n",
+            "ACTION:AUDIO\r\n",
+            "ACTION:AUDIO\r\nACTION:EMAIL\r\nATTENDEE:mailto:you@x.example\r\nTRIGGER:-PT5M\r\n",
+            "ACTION:AUDIO\r\nTRIGGER:-PT5M\r\nTRIGGER:-PT9M\r\n",
+        ] {
+            assert_eq!(alarm(lines), None, "{lines}");
+        }
+        let text = alarm("ACTION:DISPLAY\r\nTRIGGER;VALUE=DATE-TIME:-PT5M\r\n").expect("an alarm");
+        assert!(text.contains("TRIGGER:-PT5M\r\n") && text.contains("DESCRIPTION:Reminder\r\n"), "{text}");
+        assert!(dressed(&[], &text, &[5]).contains("-PT5M") && !dressed(&[], &text, &[]).contains("VALARM"));
+        let fixed = alarm("ACTION:AUDIO\r\nTRIGGER;RELATED=START:20261201T090000Z\r\n").expect("an alarm");
+        assert!(fixed.contains("TRIGGER;VALUE=DATE-TIME:20261201T090000Z\r\n"), "{fixed}");
+        assert_eq!((without_fixed_alarms(&fixed), without_alarms(&text)), (String::new(), String::new()));
+        assert_eq!(without_fixed_alarms(&text), text);
     }
 }

@@ -118,8 +118,13 @@ fn apply(
             continue;
         }
         set(event, recurrence.as_deref_mut(), *field, &edit.content, &view.policy.addresses);
-        if *field == Field::Location {
-            event.further = further::without_place(&event.further);
+        match field {
+            Field::Location => event.further = further::without_place(&event.further),
+            Field::Start => event.further = further::without_fixed_alarms(&event.further),
+            Field::Reminders if event.reminders.is_empty() => {
+                event.further = further::without_alarms(&event.further);
+            }
+            _ => {}
         }
         view.decide(*field, instance, edit, "edited here, and not changed at the source since");
         applied = true;

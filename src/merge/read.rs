@@ -37,7 +37,7 @@ pub fn read_event(event: &Component, zones: &Zones) -> Result<Content, ValueErro
         join_url,
         reminders: Some(reminders(event)),
         sequence: event.integer("SEQUENCE").ok().flatten(),
-        url: event.property("URL").map(|url| url.value.clone()),
+        url: event.property("URL").map(|url| url.value.clone()).filter(|url| !further::is_active(url)),
         categories: Some(event.all("CATEGORIES").flat_map(Property::texts).collect()),
         attachments: attachments(event),
         geo: event.property("GEO").map(|geo| geo.value.trim().to_owned()).filter(|geo| is_geo(geo)),
@@ -140,6 +140,9 @@ fn visibility(event: &Component) -> Visibility {
     }
 }
 
+/// Most ways to join, and most documents, of one event; those behind them in their order are left out.
+const PLACES_MAX: usize = 100;
+
 /// Properties that hold a link to join, the best one first.
 const LINKS: [&str; 4] =
     ["CONFERENCE", "X-GOOGLE-CONFERENCE", "X-MICROSOFT-SKYPETEAMSMEETINGURL", "X-MICROSOFT-ONLINEMEETINGEXTERNALLINK"];
@@ -147,16 +150,17 @@ const LINKS: [&str; 4] =
 /// The link to join: one for a browser, if there is one.
 fn join_url(event: &Component) -> Option<String> {
     let links = || LINKS.iter().flat_map(|name| event.all(name)).map(|link| link.value.trim());
+    let is_safe = |link: &&str| !link.is_empty() && !further::is_active(link);
     let is_web = |link: &&str| link.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http"));
-    let any = || event.property("CONFERENCE").map(|link| link.value.trim());
-    links().find(is_web).or_else(any).filter(|link| !link.is_empty()).map(str::to_owned)
+    let any = || event.all("CONFERENCE").map(|link| link.value.trim()).find(is_safe);
+    links().find(is_web).or_else(any).map(str::to_owned)
 }
 
 /// The ways to join beside `join_url`.
 fn conferences(event: &Component, join_url: Option<&str>) -> Option<Vec<Conference>> {
     let others = event.all("CONFERENCE").filter(|one| Some(one.value.trim()) != join_url);
     let mut found: Vec<Conference> = others
-        .filter(|one| one.value.contains(':'))
+        .filter(|one| one.value.contains(':') && !further::is_active(&one.value))
         .map(|one| Conference {
             uri: one.value.trim().to_owned(),
             features: words(one, "FEATURE"),
@@ -165,6 +169,7 @@ fn conferences(event: &Component, join_url: Option<&str>) -> Option<Vec<Conferen
         .collect();
     found.sort();
     found.dedup();
+    found.truncate(PLACES_MAX);
     (!found.is_empty()).then_some(found)
 }
 
@@ -176,10 +181,8 @@ fn words(property: &Property, name: &str) -> Vec<String> {
 
 /// What is attached by its place; contents are left where they are.
 fn attachments(event: &Component) -> Option<Vec<Attachment>> {
-    let is_place = |one: &&Property| {
-        let scheme = one.value.trim().split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
-        !one.value_is("BINARY") && scheme.is_some_and(|scheme| scheme != "data" && scheme != "cid")
-    };
+    let is_place =
+        |one: &&Property| !one.value_is("BINARY") && one.value.contains(':') && !further::is_active(&one.value);
     let text = |one: &Property, name: &str| one.param_value(name).unwrap_or_default().into_owned();
     let mut found: Vec<Attachment> = event
         .all("ATTACH")
@@ -192,6 +195,7 @@ fn attachments(event: &Component) -> Option<Vec<Attachment>> {
         .collect();
     found.sort();
     found.dedup();
+    found.truncate(PLACES_MAX);
     (!found.is_empty()).then_some(found)
 }
 
@@ -234,4 +238,34 @@ fn reminders(event: &Component) -> Vec<i64> {
     minutes.sort_unstable();
     minutes.dedup();
     minutes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Limits;
+
+    fn said(lines: &str) -> Content {
+        let text = format!("BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\n{lines}END:VEVENT\r\nEND:VCALENDAR\r\n");
+        let calendar = crate::ical::parse(text.as_bytes(), &Limits::default()).expect(lines);
+        read_event(&calendar.components[0], &Zones::of(&calendar, &Zone::utc())).expect(lines)
+    }
+
+    #[test]
+    fn addresses_that_do_more_than_tell_stay_away() {
+        let content = said(
+            "URL:JavaScript:alert(1)\r\nATTACH:file:///etc/passwd\r\nATTACH:x:y\r\n\
+             CONFERENCE:javascript:alert(2)\r\nCONFERENCE:tel:1\r\nCONFERENCE:tel:2\r\n",
+        );
+        assert_eq!((content.url, content.join_url.as_deref()), (None, Some("tel:1")));
+        let attached: Vec<String> = content.attachments.into_iter().flatten().map(|one| one.uri).collect();
+        let joined: Vec<String> = content.conferences.into_iter().flatten().map(|one| one.uri).collect();
+        assert_eq!((attached, joined), (vec!["x:y".to_owned()], vec!["tel:2".to_owned()]));
+    }
+
+    #[test]
+    fn documents_are_bounded() {
+        let lines: String = (0..300).map(|at| format!("ATTACH;FILENAME={at}:x:y\r\n")).collect();
+        assert_eq!(said(&lines).attachments.map(|all| all.len()), Some(PLACES_MAX));
+    }
 }

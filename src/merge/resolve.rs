@@ -506,7 +506,7 @@ fn is_left_out(field: Field) -> bool {
     matches!(field, Attachments | Color | Conferences | Further | Geo | JoinUrl | Priority | Url)
 }
 
-/// What `content` says further, beside an `event` whose place and people may be those of another copy.
+/// What `content` says further, beside an `event` whose place, people and reminders may be those of another copy.
 fn beside(content: &Content, event: &Event) -> String {
     let mut said = content.further.clone().unwrap_or_default();
     if content.location.as_deref().unwrap_or_default() != event.location {
@@ -514,6 +514,9 @@ fn beside(content: &Content, event: &Event) -> String {
     }
     if content.attendees.as_deref().unwrap_or_default() != event.attendees {
         said = further::without_people(&said);
+    }
+    if in_order(content.reminders.clone().unwrap_or_default()) != event.reminders {
+        said = further::without_alarms(&said);
     }
     said
 }
